@@ -1,0 +1,47 @@
+// What a reader of GGUF or safetensors gives: named tensors with type, shape and where their bytes lie.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file.h"
+#include "tensor/dtype.h"
+
+namespace phial {
+
+struct TensorEntry {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<int64_t> shape;  // slowest axis first, as in PyTorch; empty = scalar
+  int file = 0;                // index into TensorFile::files
+  uint64_t offset = 0;         // absolute, in that file
+  uint64_t n_bytes = 0;
+
+  uint64_t n_values() const;
+  int64_t row_length() const { return shape.empty() ? 1 : shape.back(); }
+  uint64_t n_rows() const { return shape.empty() ? 1 : n_values() / static_cast<uint64_t>(shape.back() ? shape.back() : 1); }
+};
+
+/// The tensors of one model, possibly over several files.
+class TensorFile {
+ public:
+  const std::vector<TensorEntry>& tensors() const { return tensors_; }
+  const TensorEntry* find(const std::string& name) const;
+  const std::vector<std::shared_ptr<InputFile>>& files() const { return files_; }
+  /// Reads `out.size()` bytes of the tensor from byte `begin` on; safe from several threads at once.
+  void read(const TensorEntry& tensor, uint64_t begin, std::span<std::byte> out) const;
+  /// "file.gguf" for errors.
+  std::string where(const TensorEntry& tensor) const;
+
+ protected:
+  void add(TensorEntry entry);  // throws DUP
+  std::vector<TensorEntry> tensors_;
+  std::unordered_map<std::string, size_t> by_name_;
+  std::vector<std::shared_ptr<InputFile>> files_;
+};
+
+}  // namespace phial

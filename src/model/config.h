@@ -1,0 +1,56 @@
+// Properties of a decoder-only model, in Hugging Face's words. Architectures fill it; shared code reads only this.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "formats/metadata.h"
+#include "tensor/stream.h"
+
+namespace phial {
+
+struct RopeConfig {
+  RopeKind kind = RopeKind::neox;
+  int32_t n_rot = 0;                   // dimensions rotated, <= head_dim
+  double theta = 10000.0;
+  std::string scaling = "none";        // none, linear, yarn, longrope, llama3
+  double factor = 1.0;
+  double attention_factor = 1.0;       // cos and sin are multiplied by it
+  int64_t original_context = 0;        // original_max_position_embeddings; 0 = max_position_embeddings
+  std::vector<float> short_factors;    // [n_rot / 2] divisors of the frequencies; empty = ones
+  std::vector<float> long_factors;     // [n_rot / 2]; not empty = the set is chosen by each sequence's real length
+  double yarn_beta_fast = 32, yarn_beta_slow = 1;
+};
+
+struct Config {
+  std::string architecture;            // GGUF name: "phi3"
+  std::string name;                    // general.name
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t n_layers = 0;
+  int64_t n_heads = 0;
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t vocab_size = 0;
+  int64_t max_position_embeddings = 0;
+  int64_t sliding_window = 0;          // 0 = none
+  double norm_eps = 1e-5;
+  bool tie_word_embeddings = false;
+  bool attention_bias = false;
+  bool qk_norm = false;
+  RopeConfig rope;
+};
+
+/// Throws HPARAM naming the key for every value out of range; run before any tensor or vocabulary code.
+void validate(const Config& config);
+
+/// GGUF keys <-> Config, for what all architectures share.
+Config config_from_metadata(const Metadata& m, const std::string& architecture);
+void config_to_metadata(const Config& config, Metadata& m);
+
+/// config.json -> Config, for what all architectures share (rope_scaling and rope_parameters spellings alike).
+Config config_from_json(const Json& config, const std::string& architecture);
+
+}  // namespace phial
