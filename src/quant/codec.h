@@ -4,30 +4,21 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "quant/half.h"
 #include "tensor/dtype.h"
 
 namespace phial {
 
 struct Codec {
-  /// n values (a multiple of the block) from bytes to f32.
+  /// n values (a multiple of the block) from bytes to f32. The bytes need no alignment.
   void (*decode)(const std::byte* in, float* out, int64_t n) = nullptr;
-  /// n values to bytes. importance: n weights per column, or nullptr. Input must be finite.
+  /// n values to bytes. importance: n weights per column, or nullptr. Input must be finite. Null for I8..F64.
+  /// The same bits on every instruction set.
   void (*encode)(const float* in, std::byte* out, int64_t n, const float* importance) = nullptr;
-  /// First index of a block whose scale is NaN or Inf, or -1.
+  /// First index of a block (for plain formats: of a value) whose scale is NaN or Inf, or -1.
   int64_t (*find_non_finite)(const std::byte* in, int64_t n) = nullptr;
 };
 
 const Codec& codec(DType dtype);
-
-// f16 and bf16, round to nearest even.
-float f16_to_f32(uint16_t h);
-uint16_t f32_to_f16(float f);
-inline float bf16_to_f32(uint16_t h) {
-  uint32_t u = static_cast<uint32_t>(h) << 16;
-  float f;
-  __builtin_memcpy(&f, &u, 4);
-  return f;
-}
-uint16_t f32_to_bf16(float f);
 
 }  // namespace phial

@@ -1,0 +1,34 @@
+// Q4_0: 32 values, value = d * (q - 8). Low nibbles hold values 0..15, high nibbles 16..31.
+#pragma once
+
+#include "quant/block_format.h"
+
+namespace phial {
+
+struct BlockQ4_0 {
+  uint16_t d;  // f16
+  uint8_t qs[16];
+};
+static_assert(sizeof(BlockQ4_0) == 18);
+
+template <>
+struct BlockFormat<DType::q4_0> {
+  using Block = BlockQ4_0;
+  static constexpr BlockFamily kFamily = BlockFamily::scaled;
+  static constexpr int kSub = 32, kLevels = 16, kOffset = 8;
+
+  static bool finite(const Block& b) { return f16_finite(b.d); }
+  static void decode(const Block& b, float* out) {
+    const float d = f16_to_f32(b.d);
+    for (int i = 0; i < 16; ++i) {
+      out[i] = d * static_cast<float>((b.qs[i] & 15) - 8);
+      out[i + 16] = d * static_cast<float>((b.qs[i] >> 4) - 8);
+    }
+  }
+  static void pack(Block& b, uint16_t d, const uint8_t* q) {
+    b.d = d;
+    for (int i = 0; i < 16; ++i) b.qs[i] = static_cast<uint8_t>(q[i] | q[i + 16] << 4);
+  }
+};
+
+}  // namespace phial

@@ -1,0 +1,39 @@
+// Q5_0: 32 values, value = d * (q - 16). Nibbles as in Q4_0; bit i of the 32 high bits belongs to value i.
+#pragma once
+
+#include "quant/block_format.h"
+
+namespace phial {
+
+struct BlockQ5_0 {
+  uint16_t d;      // f16
+  uint8_t qh[4];   // little-endian 32 bits
+  uint8_t qs[16];
+};
+static_assert(sizeof(BlockQ5_0) == 22);
+
+template <>
+struct BlockFormat<DType::q5_0> {
+  using Block = BlockQ5_0;
+  static constexpr BlockFamily kFamily = BlockFamily::scaled;
+  static constexpr int kSub = 32, kLevels = 32, kOffset = 16;
+
+  static bool finite(const Block& b) { return f16_finite(b.d); }
+  static void decode(const Block& b, float* out) {
+    const float d = f16_to_f32(b.d);
+    for (int i = 0; i < 16; ++i) {
+      const int low = (b.qs[i] & 15) | (b.qh[i / 8] >> (i % 8) & 1) << 4;
+      const int high = (b.qs[i] >> 4) | (b.qh[2 + i / 8] >> (i % 8) & 1) << 4;
+      out[i] = d * static_cast<float>(low - 16);
+      out[i + 16] = d * static_cast<float>(high - 16);
+    }
+  }
+  static void pack(Block& b, uint16_t d, const uint8_t* q) {
+    b.d = d;
+    for (int i = 0; i < 4; ++i) b.qh[i] = 0;
+    for (int i = 0; i < 32; ++i) b.qh[i / 8] = static_cast<uint8_t>(b.qh[i / 8] | (q[i] >> 4) << (i % 8));
+    for (int i = 0; i < 16; ++i) b.qs[i] = static_cast<uint8_t>((q[i] & 15) | (q[i + 16] & 15) << 4);
+  }
+};
+
+}  // namespace phial

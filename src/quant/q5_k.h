@@ -1,0 +1,52 @@
+// Q5_K: as Q4_K with a fifth bit per level: bit i/32 of qh[i%32].
+#pragma once
+
+#include "quant/block_format.h"
+#include "quant/scales_k4.h"
+
+namespace phial {
+
+struct BlockQ5_K {
+  uint16_t d, dmin;    // f16
+  uint8_t scales[12];  // scales_k4.h
+  uint8_t qh[32];
+  uint8_t qs[128];
+};
+static_assert(sizeof(BlockQ5_K) == 176);
+
+template <>
+struct BlockFormat<DType::q5_k> {
+  using Block = BlockQ5_K;
+  static constexpr BlockFamily kFamily = BlockFamily::super_min;
+  static constexpr int kSub = 32, kLevels = 32, kMaxScale = 63;
+
+  static bool finite(const Block& b) { return f16_finite(b.d) && f16_finite(b.dmin); }
+  static void decode(const Block& b, float* out) {
+    const float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
+    uint8_t scale[8], min[8];
+    unpack_scales_k4(b.scales, scale, min);
+    for (int j = 0; j < 8; ++j) {
+      const float step = d * static_cast<float>(scale[j]), base = dmin * static_cast<float>(min[j]);
+      const uint8_t* q = b.qs + j / 2 * 32;
+      for (int i = 0; i < 32; ++i) {
+        const int level = (q[i] >> (j % 2 * 4) & 15) | (b.qh[i] >> j & 1) << 4;
+        *out++ = step * static_cast<float>(level) - base;
+      }
+    }
+  }
+  static void pack(Block& b, uint16_t d, uint16_t dmin, const uint8_t* scale, const uint8_t* min, const uint8_t* q) {
+    b.d = d;
+    b.dmin = dmin;
+    pack_scales_k4(scale, min, b.scales);
+    for (int i = 0; i < 32; ++i) {
+      int mask = 0;
+      for (int j = 0; j < 8; ++j) mask |= (q[j * 32 + i] >> 4) << j;
+      b.qh[i] = static_cast<uint8_t>(mask);
+    }
+    for (int j = 0; j < 4; ++j)
+      for (int i = 0; i < 32; ++i)
+        b.qs[j * 32 + i] = static_cast<uint8_t>((q[j * 64 + i] & 15) | (q[j * 64 + 32 + i] & 15) << 4);
+  }
+};
+
+}  // namespace phial
