@@ -1,6 +1,8 @@
 // The worker threads: epoch counter to start, arrival counter to end, spinning briefly before sleeping.
 #include "base/thread_pool.h"
 
+#include "base/cpu_info.h"
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -101,6 +103,6 @@ void ThreadPool::parallel_for(int64_t n, int64_t chunk, FunctionRef<void(int64_t
   });
 }
 
-int default_thread_count() { return std::max(1u, std::thread::hardware_concurrency()); }
+int default_thread_count() { return usable_physical_cores(); }
 
 }  // namespace phial

@@ -1,0 +1,33 @@
+// The CPU's stream: each operation is one parallel region on the device's thread pool.
+// A file per group of operations: linear.cpp, norm.cpp, elementwise.cpp, rope.cpp, kv_store.cpp, attention.cpp.
+#pragma once
+
+#include <memory>
+
+#include "backends/cpu/kernel_table.h"
+#include "base/thread_pool.h"
+#include "tensor/stream.h"
+
+namespace phial::cpu {
+
+class CpuStream : public Stream {
+ public:
+  CpuStream(Workspace& workspace, ThreadPool& pool, const KernelTable& kernels)
+      : Stream(workspace), pool_(pool), kernels_(kernels) {}
+
+  void get_rows(Tensor out, const Weight& table, const int32_t* ids) override;
+  void gather(Tensor out, Tensor x, const int32_t* rows) override;
+  void rms_norm(Tensor out, Tensor x, const Weight& weight, float eps) override;
+  void linear(Tensor out, Tensor x, const Weight& w, const Weight& bias) override;
+  void add(Tensor out, Tensor a, Tensor b) override;
+  void swiglu(Tensor out, Tensor gate, Tensor up) override;
+  void rope(Tensor x, int32_t head_dim, RopeKind kind, Tensor cos_sin) override;
+  void kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs& step) override;
+  void attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) override;
+
+ private:
+  ThreadPool& pool_;
+  const KernelTable& kernels_;
+};
+
+}  // namespace phial::cpu

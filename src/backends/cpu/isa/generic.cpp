@@ -1,0 +1,16 @@
+// The kernels as plain C++ code.
+#include "backends/cpu/kernel_table.h"
+
+namespace phial::cpu {
+namespace generic {
+#include "backends/cpu/simd_generic.h"
+#include "backends/cpu/kernels/linear_kernels.inl.h"
+#include "backends/cpu/kernels/op_kernels.inl.h"
+}  // namespace generic
+
+const KernelTable& generic_table() {
+  static const KernelTable table{"generic", "plain C++", generic::linear_kernels(), generic::op_kernels()};
+  return table;
+}
+
+}  // namespace phial::cpu

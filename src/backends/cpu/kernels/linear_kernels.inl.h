@@ -1,0 +1,3 @@
+// Fills LinearKernels with the functions of this instruction set.
+
+inline LinearKernels linear_kernels() { return {}; }

@@ -1,0 +1,68 @@
+// 16 lanes in one zmm register. The same names exist in simd_avx2.h and simd_generic.h; kernels/*.inl.h are written
+// against them. Included inside a target region and the namespace of the instruction set: no standard headers here.
+
+using F32x16 = __m512;
+using I32x16 = __m512i;
+using Mask16 = __mmask16;
+
+inline Mask16 first_lanes(int n) { return static_cast<Mask16>(n >= 16 ? 0xFFFFu : (1u << n) - 1u); }
+
+inline F32x16 load(const float* p) { return _mm512_loadu_ps(p); }
+inline F32x16 load_first(const float* p, int n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }  // others 0
+inline void store(float* p, F32x16 v) { _mm512_storeu_ps(p, v); }
+inline void store_first(float* p, F32x16 v, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
+inline F32x16 load_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+inline void store_f16(uint16_t* p, F32x16 v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+inline F32x16 load_bf16(const uint16_t* p) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
+}
+inline F32x16 load_i8(const int8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))); }
+
+inline F32x16 zero_f32() { return _mm512_setzero_ps(); }
+inline F32x16 splat(float x) { return _mm512_set1_ps(x); }
+inline F32x16 add(F32x16 a, F32x16 b) { return _mm512_add_ps(a, b); }
+inline F32x16 sub(F32x16 a, F32x16 b) { return _mm512_sub_ps(a, b); }
+inline F32x16 mul(F32x16 a, F32x16 b) { return _mm512_mul_ps(a, b); }
+inline F32x16 div(F32x16 a, F32x16 b) { return _mm512_div_ps(a, b); }
+inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) { return _mm512_fmadd_ps(a, b, c); }  // a * b + c, one rounding
+inline F32x16 max(F32x16 a, F32x16 b) { return _mm512_max_ps(a, b); }
+inline F32x16 min(F32x16 a, F32x16 b) { return _mm512_min_ps(a, b); }
+inline F32x16 abs(F32x16 a) { return _mm512_abs_ps(a); }
+inline F32x16 round_even(F32x16 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline Mask16 less(F32x16 a, F32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+inline F32x16 select(Mask16 m, F32x16 yes, F32x16 no) { return _mm512_mask_blend_ps(m, no, yes); }
+inline Mask16 both(Mask16 a, Mask16 b) { return static_cast<Mask16>(a & b); }
+
+inline I32x16 load(const int32_t* p) { return _mm512_loadu_si512(p); }
+inline void store(int32_t* p, I32x16 v) { _mm512_storeu_si512(p, v); }
+inline I32x16 zero_i32() { return _mm512_setzero_si512(); }
+inline I32x16 splat(int32_t x) { return _mm512_set1_epi32(x); }
+inline I32x16 add(I32x16 a, I32x16 b) { return _mm512_add_epi32(a, b); }
+inline I32x16 sub(I32x16 a, I32x16 b) { return _mm512_sub_epi32(a, b); }
+inline I32x16 mul(I32x16 a, I32x16 b) { return _mm512_mullo_epi32(a, b); }
+inline F32x16 to_f32(I32x16 a) { return _mm512_cvtepi32_ps(a); }
+inline I32x16 to_i32(F32x16 a) { return _mm512_cvtps_epi32(a); }  // round to nearest even
+inline F32x16 as_f32(I32x16 a) { return _mm512_castsi512_ps(a); }
+inline I32x16 as_i32(F32x16 a) { return _mm512_castps_si512(a); }
+template <int N>
+inline I32x16 shift_left(I32x16 a) { return _mm512_slli_epi32(a, N); }
+template <int N>
+inline I32x16 shift_right(I32x16 a) { return _mm512_srai_epi32(a, N); }  // keeps the sign
+/// Low byte of each lane, no saturation.
+inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
+
+/// The tree of docs/numerics.md: lanes i and i + 8, then 4, 2, 1 apart.
+inline float sum_lanes(F32x16 v) {
+  const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_add_ss(c, _mm_shuffle_ps(c, c, 1)));
+}
+inline float max_lanes(F32x16 v) {
+  const __m256 a = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  const __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_max_ss(c, _mm_shuffle_ps(c, c, 1)));
+}

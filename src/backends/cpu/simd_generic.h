@@ -1,0 +1,102 @@
+// 16 lanes in an array, for any processor and as the plain twin of the others; the names of simd_avx512.h.
+// Plain loops the compiler may vectorise; fma is the C library's, with one rounding like the instruction.
+
+struct F32x16 {
+  float lane[16];
+};
+struct I32x16 {
+  int32_t lane[16];
+};
+struct Mask16 {
+  bool lane[16];
+};
+
+#define PHIAL_LANES(expression)                 \
+  for (int i = 0; i < 16; ++i) r.lane[i] = expression; \
+  return r
+
+inline float f16_value(uint16_t h) {
+  const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
+  const uint32_t exponent = h >> 10 & 31, mantissa = h & 1023;
+  if (exponent == 0) {
+    const float small = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign ? -small : small;
+  }
+  const uint32_t bits = sign | (exponent == 31 ? 0x7F800000u : (exponent + 112) << 23) | mantissa << 13;
+  return __builtin_bit_cast(float, bits);
+}
+inline uint16_t f16_bits(float f) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, f), magnitude = bits & 0x7FFFFFFFu;
+  const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00 | (magnitude >> 13 & 0x1FF));  // NaN
+  if (magnitude >= 0x47800000u) return static_cast<uint16_t>(sign | 0x7C00);                             // >= 65536
+  if (magnitude < 0x38800000u) {  // below the smallest normal f16: adding 0.5 rounds at 2^-24, to even
+    const float shifted = __builtin_bit_cast(float, magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (__builtin_bit_cast(uint32_t, shifted) - 0x3F000000u));
+  }
+  const uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1);
+  return static_cast<uint16_t>(sign | (rounded - 0x38000000u) >> 13);
+}
+
+inline Mask16 first_lanes(int n) { Mask16 r; PHIAL_LANES(i < n); }
+
+inline F32x16 load(const float* p) { F32x16 r; PHIAL_LANES(p[i]); }
+inline F32x16 load_first(const float* p, int n) { F32x16 r; PHIAL_LANES(i < n ? p[i] : 0.0f); }
+inline void store(float* p, F32x16 v) { for (int i = 0; i < 16; ++i) p[i] = v.lane[i]; }
+inline void store_first(float* p, F32x16 v, int n) { for (int i = 0; i < 16 && i < n; ++i) p[i] = v.lane[i]; }
+inline F32x16 load_f16(const uint16_t* p) { F32x16 r; PHIAL_LANES(f16_value(p[i])); }
+inline void store_f16(uint16_t* p, F32x16 v) { for (int i = 0; i < 16; ++i) p[i] = f16_bits(v.lane[i]); }
+inline F32x16 load_bf16(const uint16_t* p) { F32x16 r; PHIAL_LANES(__builtin_bit_cast(float, static_cast<uint32_t>(p[i]) << 16)); }
+inline F32x16 load_i8(const int8_t* p) { F32x16 r; PHIAL_LANES(p[i]); }
+
+inline F32x16 zero_f32() { F32x16 r; PHIAL_LANES(0.0f); }
+inline F32x16 splat(float x) { F32x16 r; PHIAL_LANES(x); }
+inline F32x16 add(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] + y.lane[i]); }
+inline F32x16 sub(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] - y.lane[i]); }
+inline F32x16 mul(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] * y.lane[i]); }
+inline F32x16 div(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] / y.lane[i]); }
+inline F32x16 fma(F32x16 x, F32x16 y, F32x16 z) { F32x16 r; PHIAL_LANES(__builtin_fmaf(x.lane[i], y.lane[i], z.lane[i])); }
+inline F32x16 max(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] > y.lane[i] ? x.lane[i] : y.lane[i]); }
+inline F32x16 min(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] < y.lane[i] ? x.lane[i] : y.lane[i]); }
+inline F32x16 abs(F32x16 x) { F32x16 r; PHIAL_LANES(__builtin_fabsf(x.lane[i])); }
+inline F32x16 round_even(F32x16 x) { F32x16 r; PHIAL_LANES(__builtin_nearbyintf(x.lane[i])); }
+inline Mask16 less(F32x16 x, F32x16 y) { Mask16 r; PHIAL_LANES(x.lane[i] < y.lane[i]); }
+inline F32x16 select(Mask16 m, F32x16 yes, F32x16 no) { F32x16 r; PHIAL_LANES(m.lane[i] ? yes.lane[i] : no.lane[i]); }
+inline Mask16 both(Mask16 x, Mask16 y) { Mask16 r; PHIAL_LANES(x.lane[i] && y.lane[i]); }
+
+inline I32x16 load(const int32_t* p) { I32x16 r; PHIAL_LANES(p[i]); }
+inline void store(int32_t* p, I32x16 v) { for (int i = 0; i < 16; ++i) p[i] = v.lane[i]; }
+inline I32x16 zero_i32() { I32x16 r; PHIAL_LANES(0); }
+inline I32x16 splat(int32_t x) { I32x16 r; PHIAL_LANES(x); }
+// Like the instructions, integer lanes wrap: through uint32_t, where wrapping is defined.
+inline int32_t wrapped(uint32_t u) { return static_cast<int32_t>(u); }
+inline I32x16 add(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) + uint32_t(y.lane[i]))); }
+inline I32x16 sub(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) - uint32_t(y.lane[i]))); }
+inline I32x16 mul(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) * uint32_t(y.lane[i]))); }
+inline F32x16 to_f32(I32x16 x) { F32x16 r; PHIAL_LANES(static_cast<float>(x.lane[i])); }
+/// Round to nearest even; what does not fit gives INT32_MIN, as the instruction does.
+inline I32x16 to_i32(F32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(x.lane[i] >= -0x1p31f && x.lane[i] < 0x1p31f ? static_cast<int32_t>(__builtin_nearbyintf(x.lane[i])) : INT32_MIN);
+}
+inline F32x16 as_f32(I32x16 x) { F32x16 r; PHIAL_LANES(__builtin_bit_cast(float, x.lane[i])); }
+inline I32x16 as_i32(F32x16 x) { I32x16 r; PHIAL_LANES(__builtin_bit_cast(int32_t, x.lane[i])); }
+template <int N>
+inline I32x16 shift_left(I32x16 x) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) << N)); }
+template <int N>
+inline I32x16 shift_right(I32x16 x) { I32x16 r; PHIAL_LANES(x.lane[i] >> N); }
+inline void store_i8(int8_t* p, I32x16 v) { for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]); }
+
+#undef PHIAL_LANES
+
+/// The tree of docs/numerics.md: lanes i and i + 8, then 4, 2, 1 apart.
+inline float sum_lanes(F32x16 v) {
+  for (int apart = 8; apart > 0; apart /= 2)
+    for (int i = 0; i < apart; ++i) v.lane[i] += v.lane[i + apart];
+  return v.lane[0];
+}
+inline float max_lanes(F32x16 v) {
+  for (int apart = 8; apart > 0; apart /= 2)
+    for (int i = 0; i < apart; ++i) v.lane[i] = v.lane[i] > v.lane[i + apart] ? v.lane[i] : v.lane[i + apart];
+  return v.lane[0];
+}

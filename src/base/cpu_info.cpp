@@ -1,0 +1,127 @@
+// Processor features from cpuid, core counts from the affinity mask, sysfs topology and the cgroup quota.
+#include "base/cpu_info.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace phial {
+namespace {
+
+#if defined(__x86_64__)
+struct Regs {
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+};
+
+Regs cpuid(uint32_t leaf, uint32_t sub = 0) {
+  Regs r;
+  if (!__get_cpuid_count(leaf, sub, &r.a, &r.b, &r.c, &r.d)) return {};
+  return r;
+}
+
+uint64_t saved_state() {
+  uint32_t lo, hi;
+  __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+  return static_cast<uint64_t>(hi) << 32 | lo;
+}
+
+void append_text(std::string& text, std::initializer_list<uint32_t> words) {
+  for (uint32_t w : words)
+    for (int i = 0; i < 4; ++i)
+      if (const char c = static_cast<char>(w >> (8 * i)); c != 0) text += c;
+}
+
+CpuInfo detect() {
+  CpuInfo info;
+  const Regs vendor = cpuid(0);
+  append_text(info.vendor, {vendor.b, vendor.d, vendor.c});
+  for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+    const Regs r = cpuid(leaf);
+    append_text(info.model, {r.a, r.b, r.c, r.d});
+  }
+  while (!info.model.empty() && info.model.back() == ' ') info.model.pop_back();
+
+  const Regs one = cpuid(1), seven = cpuid(7), seven_one = cpuid(7, 1);
+  const auto bit = [](uint32_t word, int i) { return (word >> i & 1) != 0; };
+  if (!bit(one.c, 27)) return info;  // OSXSAVE
+  const uint64_t saved = saved_state();
+  const bool ymm = (saved & 0x6) == 0x6, zmm = (saved & 0xE6) == 0xE6, tiles = (saved & 0x60000) == 0x60000;
+  info.avx2 = ymm && bit(seven.b, 5) && bit(one.c, 12) && bit(one.c, 29);
+  info.avx_vnni = info.avx2 && bit(seven_one.a, 4);
+  info.avx512 = zmm && info.avx2 && bit(seven.b, 16) && bit(seven.b, 17) && bit(seven.b, 30) && bit(seven.b, 31);
+  info.avx512_vnni = info.avx512 && bit(seven.c, 11);
+  info.avx512_vbmi = info.avx512 && bit(seven.c, 1);
+  info.avx512_bf16 = info.avx512 && bit(seven_one.a, 5);
+  info.amx_int8 = tiles && bit(seven.d, 25);
+  info.amx_bf16 = tiles && bit(seven.d, 22);
+  return info;
+}
+#else
+CpuInfo detect() { return {}; }
+#endif
+
+std::string first_line(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+/// CPUs' worth of time the cgroup grants (version 2, else 1), or a large number.
+double cgroup_cpus() {
+  constexpr double kUnlimited = 1e9;
+  std::istringstream v2(first_line("/sys/fs/cgroup/cpu.max"));
+  std::string quota;
+  double period = 0;
+  if (v2 >> quota >> period && period > 0) {
+    if (quota == "max") return kUnlimited;
+    std::istringstream number(quota);
+    double q = 0;
+    if (number >> q && q > 0) return q / period;
+  }
+  double q = 0, p = 0;
+  std::istringstream v1_quota(first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"));
+  std::istringstream v1_period(first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us"));
+  if (v1_quota >> q && v1_period >> p && q > 0 && p > 0) return q / p;
+  return kUnlimited;
+}
+
+int count_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0)
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  std::set<std::string> cores;  // siblings of one core share this line
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &set)) continue;
+    std::string siblings = first_line("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    cores.insert(siblings.empty() ? std::to_string(cpu) : siblings);
+  }
+  const double granted = std::max(1.0, std::floor(cgroup_cpus() + 0.01));
+  return static_cast<int>(std::min<double>(static_cast<double>(std::max<size_t>(cores.size(), 1)), granted));
+}
+
+}  // namespace
+
+const CpuInfo& cpu_info() {
+  static const CpuInfo info = detect();
+  return info;
+}
+
+int usable_physical_cores() {
+  static const int cores = count_cores();
+  return cores;
+}
+
+}  // namespace phial

@@ -1,0 +1,25 @@
+// What the processor can do and how many cores this process may use. Asked once, then constant.
+#pragma once
+
+#include <string>
+
+namespace phial {
+
+struct CpuInfo {
+  std::string vendor, model;
+  bool avx2 = false;         // with fma, f16c and the system saving ymm
+  bool avx_vnni = false;
+  bool avx512 = false;       // f, bw, dq, vl, with the system saving zmm
+  bool avx512_vnni = false;
+  bool avx512_bf16 = false;
+  bool avx512_vbmi = false;
+  bool amx_int8 = false;     // the instructions; the kernel must grant the tiles besides
+  bool amx_bf16 = false;
+};
+
+const CpuInfo& cpu_info();
+
+/// Cores this process may use: affinity mask, cgroup quota and SMT taken into account; at least 1.
+int usable_physical_cores();
+
+}  // namespace phial
