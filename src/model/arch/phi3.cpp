@@ -1,0 +1,68 @@
+// Phi-3: Phi-3 mini and medium, Phi-3.5-mini, Phi-4, Phi-4-mini (text).
+// Source: Phi-3 technical report (arXiv 2404.14219); LongRoPE (arXiv 2402.13753); Hugging Face models/phi3.
+// qkv_proj holds the rows q | k | v, gate_up_proj the rows gate | up (stored as ffn_up). No biases.
+#include "model/arch.h"
+#include "model/decoder.h"
+#include "model/shapes.h"
+#include "model/weights.h"
+#include "nn/attention.h"
+#include "nn/mlp.h"
+
+namespace phial {
+namespace {
+
+constexpr TensorSpec kTensors[] = {
+    {"token_embd.weight", "model.embed_tokens.weight", Role::embedding, shapes::vocabulary},
+    {"output_norm.weight", "model.norm.weight", Role::norm, shapes::hidden},
+    {"output.weight", "lm_head.weight", Role::output, shapes::untied_vocabulary},
+    {"rope_factors_long.weight", "", Role::rope_factors, shapes::long_factors},
+    {"rope_factors_short.weight", "", Role::rope_factors, shapes::short_factors},
+    {"blk.{i}.attn_norm.weight", "model.layers.{i}.input_layernorm.weight", Role::norm, shapes::hidden},
+    {"blk.{i}.attn_qkv.weight", "model.layers.{i}.self_attn.qkv_proj.weight", Role::matrix, shapes::qkv},
+    {"blk.{i}.attn_output.weight", "model.layers.{i}.self_attn.o_proj.weight", Role::matrix, shapes::attn_output},
+    {"blk.{i}.ffn_norm.weight", "model.layers.{i}.post_attention_layernorm.weight", Role::norm, shapes::hidden},
+    {"blk.{i}.ffn_up.weight", "model.layers.{i}.mlp.gate_up_proj.weight", Role::matrix, shapes::gate_up},
+    {"blk.{i}.ffn_down.weight", "model.layers.{i}.mlp.down_proj.weight", Role::matrix, shapes::ffn_down},
+};
+
+struct Phi3Layer final : DecoderLayer {
+  Weight attn_norm, attn_output, ffn_norm, ffn_down;
+  Linear attn_qkv, ffn_gate_up;
+  Attention attn;
+  float norm_eps = 0;
+
+  void forward(Step& s, Tensor x, const KvLayer& kv) const override {
+    Tensor qkv = norm_linear(s, x, attn_norm, norm_eps, attn_qkv);
+    linear_add(s, x, attention(s, attn, qkv, kv), attn_output);
+    linear_add(s, x, norm_swiglu(s, x, ffn_norm, norm_eps, ffn_gate_up), ffn_down);
+  }
+};
+
+std::unique_ptr<DecoderModel> build(const Config& config, WeightLoader& loader) {
+  auto model = build_decoder(config, loader);
+  for (int64_t i = 0; i < config.n_layers; ++i) {
+    const std::string blk = "blk." + std::to_string(i) + ".";
+    auto layer = std::make_unique<Phi3Layer>();
+    layer->norm_eps = model->norm_eps;
+    layer->attn = attention_of(config);
+    layer->attn_norm = loader.vector(blk + "attn_norm.weight");
+    layer->attn_qkv = loader.stacked({blk + "attn_qkv.weight"});
+    layer->attn_output = loader.matrix(blk + "attn_output.weight");
+    layer->ffn_norm = loader.vector(blk + "ffn_norm.weight");
+    layer->ffn_gate_up = loader.stacked({blk + "ffn_up.weight"});
+    layer->ffn_down = loader.matrix(blk + "ffn_down.weight");
+    model->layers.push_back(std::move(layer));
+  }
+  return model;
+}
+
+Config from_json(const Json& json) { return config_from_json(json, "phi3"); }
+Config from_metadata(const Metadata& metadata) { return config_from_metadata(metadata, "phi3"); }
+void to_metadata(const Config& config, Metadata& metadata) { config_to_metadata(config, metadata); }
+
+}  // namespace
+
+extern const Architecture kPhi3;
+const Architecture kPhi3{"phi3", {"Phi3ForCausalLM"}, kTensors, from_json, from_metadata, to_metadata, build};
+
+}  // namespace phial
