@@ -1,0 +1,61 @@
+# Short doors. `make` builds, `make demo` shows the main job, `make test` passes the tests; each installs what it needs.
+PRESET ?= release
+BUILD   = build/$(PRESET)
+VENV   ?= build/venv
+PYTHON  = $(VENV)/bin/python
+NAMES   = llama-cli llama-completion llama-quantize llama-tokenize
+JOBS   ?= $(shell nproc)
+
+.PHONY: all build deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures
+
+all: build
+
+deps:
+	@tools/install_deps.sh
+
+$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | deps
+	cmake --preset $(PRESET)
+
+build: deps $(BUILD)/build.ninja
+	cmake --build $(BUILD) -j $(JOBS) --target all
+	@ln -sfn $(BUILD)/phial phial
+	@for name in $(NAMES); do ln -sfn phial $$name; done
+
+python: deps
+	@tools/python_env.sh $(VENV)
+
+demo: build
+	@tools/demo.sh
+
+unit: build
+	ctest --test-dir $(BUILD) --output-on-failure
+
+pytest: build python
+	cmake --build $(BUILD) -j $(JOBS) --target test_tools
+	PHIAL_BUILD=$(BUILD) $(PYTHON) -m pytest -q tests/python
+
+test: unit pytest
+
+asan: deps
+	cmake --preset asan
+	cmake --build build/asan -j $(JOBS) --target all
+	ctest --test-dir build/asan --output-on-failure
+
+lint: deps
+	python3 tools/lint.py
+	clang-format --dry-run -Werror $$(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' 'tests/*.h' 'bench/*.cpp')
+
+format: deps
+	clang-format -i $$(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' 'tests/*.h' 'bench/*.cpp')
+
+check: test lint asan
+
+bench: build python
+	cmake --build $(BUILD) -j $(JOBS) --target benches
+	PHIAL_BUILD=$(BUILD) $(PYTHON) bench/run.py
+
+fixtures: python
+	$(PYTHON) tools/make_fixture.py
+
+clean:
+	rm -rf build phial $(NAMES)

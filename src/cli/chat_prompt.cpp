@@ -1,0 +1,31 @@
+// Conversations to tokens.
+#include "chat_prompt.h"
+
+namespace phial::cli {
+
+using nlohmann::ordered_json;
+
+ordered_json template_variables(const Tokenizer* tokenizer, const ordered_json& messages, bool add_generation_prompt) {
+  ordered_json v;
+  v["messages"] = messages;
+  v["add_generation_prompt"] = add_generation_prompt;
+  if (tokenizer) {
+    const auto text = [&](int32_t id) { return id >= 0 ? tokenizer->piece(id, true) : std::string(); };
+    v["bos_token"] = text(tokenizer->bos());
+    v["eos_token"] = text(tokenizer->eos());
+  }
+  return v;
+}
+
+std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages) {
+  ordered_json list = ordered_json::array();
+  for (const Message& m : messages) {
+    // What the model itself said keeps its own tokens; what others say cannot forge them.
+    const std::string content = m.role == "assistant" ? m.content : tokenizer.guard_content(m.content);
+    list.push_back(ordered_json{{"role", m.role}, {"content", content}});
+  }
+  const std::string text = chat.render(template_variables(&tokenizer, list, true).dump());
+  return tokenizer.encode_rendered(text);
+}
+
+}  // namespace phial::cli

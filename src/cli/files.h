@@ -1,0 +1,11 @@
+// Reading what a person points at.
+#pragma once
+
+#include <string>
+
+namespace phial::cli {
+
+/// The whole of a file, or of standard input for "-". Throws Usage when it cannot be read.
+std::string read_input(const std::string& path);
+
+}  // namespace phial::cli

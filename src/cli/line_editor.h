@@ -1,0 +1,24 @@
+// Line input on a terminal: editing and history by libedit; Ctrl-C at the prompt is told apart from the end of input.
+#pragma once
+
+#include <string>
+
+namespace phial::cli {
+
+class LineEditor {
+ public:
+  explicit LineEditor(const std::string& history_file);
+  ~LineEditor();
+  LineEditor(const LineEditor&) = delete;
+  LineEditor& operator=(const LineEditor&) = delete;
+
+  enum class Result { line, end, interrupted };
+  Result read(const std::string& prompt, std::string& line);
+  void remember(const std::string& message);
+
+ private:
+  struct Impl;
+  Impl* impl_;
+};
+
+}  // namespace phial::cli

@@ -1,0 +1,95 @@
+// The one binary: `phial VERB ...`, or a llama.cpp name that is a link to it.
+#include <fmt/core.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <new>
+
+#include "flags.h"
+#include "phial/error.h"
+#include "terminal.h"
+#include "verb.h"
+
+namespace phial::cli {
+namespace {
+
+constexpr Verb kVerbs[] = {
+    {"run", "llama-cli", "Chat with a model, or complete a prompt", run_verb},
+    {"convert", nullptr, "Hugging Face checkpoint -> GGUF, quantized on the way if asked", convert_verb},
+    {"quantize", "llama-quantize", "GGUF -> smaller GGUF", quantize_verb},
+    {"inspect", nullptr, "Look into a GGUF or safetensors file", inspect_verb},
+    {"tokenize", "llama-tokenize", "Text -> token ids", tokenize_verb},
+    {"template", nullptr, "Render a chat template", template_verb},
+    {"logits", nullptr, "Logits of every position, as .npy", logits_verb},
+    {"doctor", nullptr, "What this machine has and what of it is used", doctor_verb},
+};
+
+std::string overview() {
+  std::string text = "phial " PHIAL_VERSION ": a small bottle for a large model\n\nUsage: phial VERB [flags]\n\nVerbs:\n";
+  for (const Verb& v : kVerbs)
+    text += fmt::format("  {:<10} {}{}\n", v.name, v.what, v.llama_name ? fmt::format(" ({})", v.llama_name) : "");
+  return text +
+         "\nphial VERB --help shows the flags of a verb and examples.\n\nExamples:\n"
+         "  phial convert ./Phi-3.5-mini-instruct -o phi.gguf --outtype q4_k_m\n"
+         "  phial run -m phi.gguf\n"
+         "\nExit codes: 0 done, 1 internal error, 2 bad input or usage, 3 out of memory, 4 read or write failed,\n"
+         "5 device error, 6 busy, 130 interrupted.\n";
+}
+
+int dispatch(const std::string& called_as, std::vector<std::string> args) {
+  const Verb* verb = nullptr;
+  for (const Verb& v : kVerbs)
+    if (v.llama_name && called_as == v.llama_name) verb = &v;
+  if (called_as == "llama-completion") verb = &kVerbs[0];
+  if (!verb) {
+    if (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
+      fmt::print(args.empty() ? stderr : stdout, "{}", overview());
+      return args.empty() ? 2 : 0;
+    }
+    if (args[0] == "--version" || args[0] == "version") {
+      fmt::print("phial " PHIAL_VERSION "\n");
+      return 0;
+    }
+    std::vector<std::string> names;
+    for (const Verb& v : kVerbs) {
+      names.push_back(v.name);
+      if (args[0] == v.name) verb = &v;
+    }
+    if (!verb) {
+      const std::string guess = nearest(args[0], names);
+      throw Usage("no verb '" + args[0] + "'" + (guess.empty() ? "" : "; did you mean '" + guess + "'?") + "\nSee: phial --help");
+    }
+    args.erase(args.begin());
+  } else if (args.size() == 1 && args[0] == "--version") {
+    fmt::print("phial " PHIAL_VERSION "\n");
+    return 0;
+  }
+  return verb->run(args);
+}
+
+}  // namespace
+}  // namespace phial::cli
+
+int main(int argc, char** argv) {
+  using namespace phial::cli;
+  signal(SIGPIPE, SIG_DFL);
+  std::string called_as = argc > 0 ? argv[0] : "phial";
+  called_as = called_as.substr(called_as.rfind('/') + 1);
+  const char* red = style(2, kRed);
+  const char* reset = style(2, kReset);
+  try {
+    return dispatch(called_as, {argv + std::min(argc, 1), argv + argc});
+  } catch (const Usage& e) {
+    fmt::print(stderr, "{}error:{} {}\n", red, reset, e.what());
+    return 2;
+  } catch (const phial::Error& e) {
+    fmt::print(stderr, "{}error[{}]:{} {}\n", red, e.code_text(), reset, e.what());
+    return phial::error_info(e.code()).exit_code;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}error[NOMEM]:{} out of memory; try a smaller --ctx-size or --mmap\n", red, reset);
+    return 3;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}error[INTERNAL]:{} {}\n", red, reset, e.what());
+    return 1;
+  }
+}

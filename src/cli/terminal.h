@@ -1,0 +1,41 @@
+// What the command line shows: colours only on a terminal, progress bars, Ctrl-C.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "phial/progress.h"
+
+namespace phial::cli {
+
+bool is_terminal(int fd);
+/// The escape sequence on a terminal that wants colours (NO_COLOR and dumb terminals respected), else "".
+const char* style(int fd, const char* sequence);
+inline constexpr const char* kBold = "\033[1m";
+inline constexpr const char* kDim = "\033[2m";
+inline constexpr const char* kGreen = "\033[32m";
+inline constexpr const char* kRed = "\033[31m";
+inline constexpr const char* kYellow = "\033[33m";
+inline constexpr const char* kReset = "\033[0m";
+
+/// Draws one bar on standard error: on a terminal redrawn in place, in a log only its notes. `notes`: print each tensor's line.
+class ProgressBar {
+ public:
+  explicit ProgressBar(bool notes) : notes_(notes) {}
+  ~ProgressBar() { clear(); }
+  ProgressFn callback();
+  void clear();
+
+ private:
+  bool notes_, drawn_ = false;
+  double started_ = 0, last_ = 0;
+};
+
+double now_seconds();
+std::string human_bytes(double bytes);
+
+/// Ctrl-C asks work to stop; a second one within it ends the program at once.
+extern std::atomic<bool> g_interrupted;
+void watch_interrupt();
+
+}  // namespace phial::cli

@@ -1,0 +1,20 @@
+#!/bin/bash
+# Makes the Python environment of the tests and benchmarks: oracle (transformers), clients and peers.
+set -euo pipefail
+venv=${1:?usage: python_env.sh FOLDER}
+want=$(sha256sum tests/requirements.txt | cut -d' ' -f1)
+[ -f "$venv/.stamp" ] && [ "$(cat "$venv/.stamp")" = "$want" ] && exit 0
+echo "Python environment in $venv (once; the peer is compiled, which takes minutes)"
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+pip="$venv/bin/python -m pip --disable-pip-version-check -q"
+# The tests want PyTorch's CPU build. Where only the CUDA build is offered, stop instead of fetching gigabytes.
+torch=$(grep '^torch==' tests/requirements.txt)
+if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+  if $pip install --dry-run "$torch" 2>/dev/null | grep -qi nvidia; then
+    echo "error: '$torch' would bring the CUDA build (gigabytes). Install a CPU build of it into $venv, then run this again." >&2
+    exit 2
+  fi
+  $pip install "$torch"
+fi
+CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) $pip install -r tests/requirements.txt
+echo "$want" > "$venv/.stamp"
