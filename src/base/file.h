@@ -11,6 +11,9 @@
 
 namespace phial {
 
+/// Opens a regular file for reading and gives its descriptor and size; NOTFOUND, NOTFILE, PATH or IO otherwise.
+int open_regular_file(const std::string& path, uint64_t* size);
+
 /// A regular file opened for reading. Reads past the end throw TRUNC; FIFOs, folders and devices throw NOTFILE.
 class InputFile {
  public:
@@ -36,6 +39,9 @@ class InputFile {
 /// The whole of a small text file; throws LIMIT when it is larger than max_bytes.
 std::string read_text_file(const std::string& path, uint64_t max_bytes = 512u << 20);
 
+/// Whether both paths lead to one existing file (links followed).
+bool is_same_file(const std::string& a, const std::string& b);
+
 /// A read-only memory map of a whole file. If the file shrinks afterwards, reads give zeros and broken() turns true
 /// (a fault handler puts zero pages there); who computes on it checks broken() at the end of a step.
 class MappedFile {
@@ -54,8 +60,9 @@ class MappedFile {
   int slot_ = -1;
 };
 
-/// Writes to a temporary file beside `path`; commit() does fsync, rename and fsync of the folder. Without commit the
-/// temporary file is removed and the target is as it was.
+/// Writes to a temporary file in the folder of `path`; commit() does fsync, rename and fsync of the folder. Without
+/// commit, and after a kill, the target is as it was. A folder or a device as the target is refused (NOTFILE), and so is
+/// a folder that cannot be written (IO), before anything is written.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -66,9 +73,12 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);             // at the end of what was written
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }
+  /// fsync and close: nothing can be written any more, the target is still as it was. commit() does it where needed.
+  void seal();
   void commit();
 
-  /// For tests: called before each write with the number of the write; returning a negative errno makes it fail.
+  /// For tests: called before each write and fsync with its number. A negative errno makes it fail, a positive number
+  /// lets at most that many bytes through (a short write).
   static std::function<int(uint64_t)> fault_hook;
 
  private:

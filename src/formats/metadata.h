@@ -5,9 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include "formats/name_index.h"
 
 namespace phial {
 
@@ -18,8 +20,13 @@ using MetaValue =
                  std::vector<int32_t>, std::vector<float>, std::vector<bool>, std::vector<std::string>, std::vector<uint64_t>,
                  std::vector<int64_t>, std::vector<double>>;
 
+/// "u32", "string[]": for messages and listings.
+const char* meta_type_name(const MetaValue& value);
+
 class Metadata {
  public:
+  /// Room for n keys.
+  void reserve(size_t n) { entries_.reserve(n); }
   /// Adds or replaces; a new key goes to the end.
   void set(const std::string& key, MetaValue value);
   void erase(const std::string& key);
@@ -47,8 +54,12 @@ class Metadata {
 
  private:
   [[noreturn]] void wrong_type(std::string_view key) const;
+  struct KeyOf {
+    const std::vector<std::pair<std::string, MetaValue>>& entries;
+    std::string_view operator()(size_t i) const { return entries[i].first; }
+  };
   std::vector<std::pair<std::string, MetaValue>> entries_;
-  std::unordered_map<std::string, size_t> index_;
+  NameIndex index_;
 };
 
 }  // namespace phial

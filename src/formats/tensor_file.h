@@ -5,10 +5,10 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/file.h"
+#include "formats/name_index.h"
 #include "tensor/dtype.h"
 
 namespace phial {
@@ -20,6 +20,9 @@ struct TensorEntry {
   int file = 0;                // index into TensorFile::files
   uint64_t offset = 0;         // absolute, in that file
   uint64_t n_bytes = 0;
+  /// A type of the file that Phial cannot compute with ("U8", "F8_E4M3"), else nullptr. Such a tensor is listed but not
+  /// read: read() throws UNSUPPORTED. dtype is then a type of the same element size.
+  const char* foreign_type = nullptr;
 
   uint64_t n_values() const;
   int64_t row_length() const { return shape.empty() ? 1 : shape.back(); }
@@ -40,7 +43,7 @@ class TensorFile {
  protected:
   void add(TensorEntry entry);  // throws DUP
   std::vector<TensorEntry> tensors_;
-  std::unordered_map<std::string, size_t> by_name_;
+  NameIndex by_name_;
   std::vector<std::shared_ptr<InputFile>> files_;
 };
 
