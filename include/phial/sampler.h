@@ -40,4 +40,7 @@ struct SamplerParams {
   std::string samplers = "penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature";
 };
 
+/// llama.cpp's --sampler-seq letters ("edskypmxt", a = adaptive_p) as a `samplers` text. Throws ARGUMENT.
+std::string samplers_from_letters(const std::string& letters);
+
 }  // namespace phial
