@@ -1,0 +1,84 @@
+// The float functions every kernel shares, in plain C++: exp, silu, tanh, 16-lane sums. docs/numerics.md is their text;
+// vector kernels repeat these steps lane by lane and give the same bits. No contraction: fma only where written.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+namespace phial {
+
+inline constexpr int kLanes = 16;           // of a float sum
+inline constexpr int kSplitTokens = 1024;   // attention: a new softmax begins at multiples of this position
+
+// exp(x) = 2^n * p(r), n = x / ln 2 rounded to nearest even, r = x - n ln 2 in two parts, |r| <= ln 2 / 2.
+// p is a degree 6 minimax polynomial (relative error 0.05 ulp before rounding); results are within 1 ulp.
+// Below kExpLow the result is 0 (it would be subnormal), above kExpHigh it is infinite.
+inline constexpr float kExpLow = -87.33654f;
+inline constexpr float kExpHigh = 88.376f;
+inline constexpr float kLog2E = 0x1.715476p+0f;
+inline constexpr float kLn2High = 0x1.62e4p-1f;  // few bits, so that n * kLn2High is exact
+inline constexpr float kLn2Low = 0x1.7f7d1cp-20f;
+inline constexpr float kRoundToInt = 0x1.8p23f;  // adding it leaves the integer in the low mantissa bits
+inline constexpr float kExpC2 = 0x1.fffffcp-2f, kExpC3 = 0x1.555492p-3f, kExpC4 = 0x1.5558bp-5f, kExpC5 = 0x1.123988p-7f,
+                       kExpC6 = 0x1.6a4ce4p-10f;
+
+inline float exp_f32(float x) {
+  if (x < kExpLow) return 0;
+  if (x > kExpHigh) return std::numeric_limits<float>::infinity();
+  const float t = std::fma(x, kLog2E, kRoundToInt);
+  const float n = t - kRoundToInt;
+  float r = std::fma(n, -kLn2High, x);
+  r = std::fma(n, -kLn2Low, r);
+  float p = std::fma(kExpC6, r, kExpC5);
+  p = std::fma(p, r, kExpC4);
+  p = std::fma(p, r, kExpC3);
+  p = std::fma(p, r, kExpC2);
+  p = std::fma(p, r, 1.0f);
+  p = std::fma(p, r, 1.0f);
+  uint32_t bits;
+  __builtin_memcpy(&bits, &t, 4);
+  bits = (bits << 23) + 0x3F800000u;  // 2^n
+  float power;
+  __builtin_memcpy(&power, &bits, 4);
+  return p * power;
+}
+
+inline float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }
+
+inline float tanh_f32(float x) {
+  const float e = exp_f32(-2.0f * std::fabs(x));
+  return std::copysign((1.0f - e) / (1.0f + e), x);
+}
+
+/// A sum in 16 lanes: value i of a run goes to lane i % 16; total() adds the lanes as a tree.
+struct LaneSum {
+  float lane[kLanes] = {};
+
+  float total() const {
+    float s[kLanes];
+    for (int i = 0; i < 8; ++i) s[i] = lane[i] + lane[i + 8];
+    for (int i = 0; i < 4; ++i) s[i] = s[i] + s[i + 4];
+    for (int i = 0; i < 2; ++i) s[i] = s[i] + s[i + 2];
+    return s[0] + s[1];
+  }
+};
+
+/// Groups whose largest magnitude is below this quantize to zeros: 127 / amax stays finite.
+inline constexpr float kSmallestGroup = 1e-30f;
+
+/// int8 quantization of a group of n values: q = x * (127 / amax), rounded to nearest even. Returns the scale amax / 127.
+inline float quantize_group(const float* x, int64_t n, int8_t* q) {
+  float amax = 0;
+  for (int64_t i = 0; i < n; ++i) amax = std::fmax(amax, std::fabs(x[i]));
+  const float inverse = amax < kSmallestGroup ? 0.0f : 127.0f / amax;
+  for (int64_t i = 0; i < n; ++i) {
+    const float t = x[i] * inverse + kRoundToInt;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &t, 4);
+    q[i] = static_cast<int8_t>(bits);
+  }
+  return amax / 127.0f;
+}
+
+}  // namespace phial
