@@ -11,16 +11,16 @@ Tensor DecoderModel::forward(Step& s, std::span<const KvLayer> kv) const {
   Stream& stream = s.stream;
   Workspace& ws = stream.workspace();
   Tensor x = ws.tensor(s.inputs.n_tokens, token_embd.n_cols);
-  stream.get_rows(x, token_embd, s.inputs.token_ids);
+  get_rows(stream, x, token_embd, s.inputs.token_ids);
   for (size_t i = 0; i < layers.size(); ++i) {
     WorkspaceScope scope(ws);
     layers[i]->forward(s, x, kv[i]);
   }
   if (s.inputs.n_outputs == 0) return {};
   Tensor last = ws.tensor(s.inputs.n_outputs, x.n_cols);
-  stream.gather(last, x, s.inputs.output_rows);
+  gather(stream, last, x, s.inputs.output_rows);
   Tensor logits = ws.tensor(s.inputs.n_outputs, output.n_rows);
-  stream.norm_linear(logits, last, output_norm, norm_eps, output, {});
+  norm_linear(stream, logits, last, output_norm, norm_eps, output, {});
   return logits;
 }
 

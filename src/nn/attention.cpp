@@ -9,10 +9,10 @@ Tensor attention(Step& s, const Attention& a, Tensor qkv, const KvLayer& kv) {
   Tensor q = qkv.columns(0, n_q);
   Tensor k = qkv.columns(n_q, n_kv);
   Tensor v = qkv.columns(n_q + n_kv, n_kv);
-  if (a.q_norm) s.stream.rms_norm(q, q, a.q_norm, a.norm_eps);
-  if (a.k_norm) s.stream.rms_norm(k, k, a.k_norm, a.norm_eps);
+  if (a.q_norm) rms_norm(s.stream, q, q, a.q_norm, a.norm_eps);
+  if (a.k_norm) rms_norm(s.stream, k, k, a.k_norm, a.norm_eps);
   Tensor out = s.stream.workspace().tensor(qkv.n_rows, n_q);
-  s.stream.rope_attention(out, q, k, v, a.rope, s.cos_sin, kv, a.params, s.inputs);
+  rope_attention(s.stream, out, q, k, v, a.rope, s.cos_sin, kv, a.params, s.inputs);
   return out;
 }
 

@@ -14,20 +14,20 @@ Tensor norm_linear(Step& s, Tensor x, const Weight& norm, float eps, const Linea
   Tensor out = ws.tensor(x.n_rows, w.n_rows());
   auto bias = [&](size_t i) { return w.biases.empty() ? Weight{} : w.biases[i]; };
   if (w.parts.size() == 1) {
-    s.stream.norm_linear(out, x, norm, eps, w.parts[0], bias(0));
+    norm_linear(s.stream, out, x, norm, eps, w.parts[0], bias(0));
     return out;
   }
   WorkspaceScope scope(ws);
   Tensor h = ws.tensor(x.n_rows, x.n_cols);
-  s.stream.rms_norm(h, x, norm, eps);
+  rms_norm(s.stream, h, x, norm, eps);
   int64_t row = 0;
   for (size_t i = 0; i < w.parts.size(); ++i) {
-    s.stream.linear(out.columns(row, w.parts[i].n_rows), h, w.parts[i], bias(i));
+    linear(s.stream, out.columns(row, w.parts[i].n_rows), h, w.parts[i], bias(i));
     row += w.parts[i].n_rows;
   }
   return out;
 }
 
-void linear_add(Step& s, Tensor residual, Tensor x, const Weight& w) { s.stream.linear_add(residual, x, w, {}); }
+void linear_add(Step& s, Tensor residual, Tensor x, const Weight& w) { linear_add(s.stream, residual, x, w); }
 
 }  // namespace phial

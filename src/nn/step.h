@@ -1,7 +1,7 @@
 // What every block of a forward sees: where to compute, the step's inputs, and the rotation table of its tokens.
 #pragma once
 
-#include "tensor/stream.h"
+#include "ops/ops.h"
 
 namespace phial {
 
