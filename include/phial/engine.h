@@ -37,6 +37,8 @@ struct RunOptions {
 struct ModelInfo {
   std::string name, architecture, file_type, device;
   uint64_t n_parameters = 0, file_bytes = 0, weight_bytes = 0, kv_bytes = 0, workspace_bytes = 0;
+  uint64_t matrix_values = 0;  // of the layers' matrices: each token of a prompt is multiplied with them
+  uint64_t matrix_bytes = 0;   // of the layers' matrices and the output head, as held: read for each decoded token
   int64_t n_context_train = 0, n_context = 0, n_layers = 0, hidden_size = 0;
   int32_t vocab_size = 0;
   int n_threads = 0;

@@ -20,6 +20,7 @@ int inspect_verb(const std::vector<std::string>& args);
 int tokenize_verb(const std::vector<std::string>& args);
 int logits_verb(const std::vector<std::string>& args);
 int template_verb(const std::vector<std::string>& args);
+int bench_verb(const std::vector<std::string>& args);
 int doctor_verb(const std::vector<std::string>& args);
 
 }  // namespace phial::cli
