@@ -153,7 +153,7 @@ nlohmann::ordered_json record(const Row& row, const Limits* limits) {
   return {{"build_commit", PHIAL_VERSION}, {"build_number", 0}, {"cpu_info", limits ? limits->machine : row.info.device}, {"gpu_info", ""}, {"backends", "CPU"},
           {"model_filename", row.run.model}, {"model_type", model_text(row.info)}, {"model_size", row.info.file_bytes}, {"model_n_params", row.info.n_parameters},
           {"n_batch", row.run.n_batch}, {"n_ubatch", row.run.n_ubatch}, {"n_threads", row.info.n_threads}, {"type_k", row.run.cache_type_k},
-          {"type_v", row.run.cache_type_v}, {"n_gpu_layers", 0}, {"n_prompt", row.test.n_prompt}, {"n_gen", row.test.n_gen}, {"n_depth", row.test.n_depth},
+          {"type_v", row.run.cache_type_v}, {"n_gpu_layers", 0}, {"n_prompt", row.test.n_prompt}, {"n_gen", row.test.n_gen}, {"matrix_values", row.info.matrix_values}, {"matrix_bytes", row.info.matrix_bytes}, {"n_depth", row.test.n_depth},
           {"test_time", time}, {"avg_ns", static_cast<uint64_t>(mean_ns)}, {"stddev_ns", static_cast<uint64_t>(deviation_ns)}, {"avg_ts", mean(rates)},
           {"stddev_ts", deviation(rates)}, {"share_of_limit", share(row, limits)}, {"samples_ns", ns}, {"samples_ts", rates}};
 }
