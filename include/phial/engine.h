@@ -50,6 +50,8 @@ struct Timings {
   double load_seconds = 0, prompt_seconds = 0, generate_seconds = 0, first_token_seconds = 0;
 };
 
+enum class StopReason { end_of_generation, length, context_full, cancelled };
+
 class Session;
 
 class Model {
@@ -67,10 +69,13 @@ class Model {
     SamplerParams sampling;
     int64_t n_predict = -1;
   };
-  virtual std::vector<std::vector<int32_t>> generate(std::span<const GenerateRequest> requests) = 0;
+  struct GenerateResult {
+    std::vector<int32_t> tokens;  // an end-of-generation token included
+    StopReason reason = StopReason::length;
+    std::string error;            // not empty: this request alone failed ("NUMERICAL: ..."), tokens are those until then
+  };
+  virtual std::vector<GenerateResult> generate(std::span<const GenerateRequest> requests) = 0;
 };
-
-enum class StopReason { end_of_generation, length, context_full, cancelled };
 
 /// One sequence. Not for use from two threads at once.
 class Session {
@@ -79,7 +84,8 @@ class Session {
   /// Makes `tokens` the whole text of the sequence: the common prefix with what is cached is kept, the rest is computed.
   /// cancel() is asked between steps. Throws CONTEXT with both numbers when it does not fit.
   virtual void set_tokens(std::span<const int32_t> tokens, const std::function<bool()>& cancel = {}) = 0;
-  /// Samples until the end; on_token(id) returns false to stop. The tokens become part of the text.
+  /// Samples until the end; on_token(id) returns false to stop. The tokens, an end-of-generation token included, become part
+  /// of the text.
   virtual StopReason generate(const SamplerParams& params, int64_t n_predict, const std::function<bool(int32_t)>& on_token) = 0;
   virtual std::span<const int32_t> tokens() const = 0;
   virtual std::span<const float> last_logits() const = 0;

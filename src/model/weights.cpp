@@ -20,13 +20,16 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }
 
 /// Formats a matrix can be multiplied in. Integers and f64 are read for other tools only.
-bool is_computable(DType dtype) {
-  return format_info(dtype).is_quantized() || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+bool is_computable(const TensorEntry& t, Role role) {
+  if (t.foreign_type) return false;
+  if (t.dtype == DType::f32 || t.dtype == DType::f16 || t.dtype == DType::bf16) return true;
+  // Element-wise weights are a row of single values.
+  return format_info(t.dtype).is_quantized() && (role == Role::embedding || role == Role::output || role == Role::matrix);
 }
 
 /// The values of a small tensor as f32.
 std::vector<float> read_floats(const TensorFile& file, const TensorEntry& t) {
-  if (!is_computable(t.dtype))
+  if (!is_computable(t, Role::rope_factors))
     fail(ErrorCode::tensor, "{}: tensor '{}' has type {}; F32 is wanted", file.where(t), printable(t.name), format_info(t.dtype).text);
   std::vector<std::byte> bytes(t.n_bytes);
   file.read(t, 0, bytes);
@@ -74,7 +77,7 @@ void check_tensors(const TensorFile& file, const Architecture& arch, const Confi
     if (t->shape != want.shape)
       fail(ErrorCode::tensor, "{}: tensor '{}' has shape {}, the metadata ask for {}", file.where(*t), want.gguf,
            shape_text(t->shape), shape_text(want.shape));
-    if (!is_computable(t->dtype))
+    if (!is_computable(*t, want.spec->role))
       fail(ErrorCode::tensor, "{}: tensor '{}' has type {}, which cannot be computed with", file.where(*t), want.gguf,
            format_info(t->dtype).text);
   }

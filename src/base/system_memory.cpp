@@ -1,0 +1,53 @@
+// Free memory by /proc/meminfo and the control group's limits (versions 2 and 1).
+#include "base/system_memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace phial {
+namespace {
+
+/// The first number of a small file; none = unlimited ("max" in control groups).
+uint64_t number_in(const char* path) {
+  std::ifstream in(path);
+  uint64_t value = 0;
+  return in >> value ? value : std::numeric_limits<uint64_t>::max();
+}
+
+/// The value behind a word at the start of a line, in the file's unit, or 0.
+uint64_t value_of(const char* path, const std::string& word) {
+  std::ifstream in(path);
+  std::string first;
+  uint64_t value = 0;
+  while (in >> first) {
+    if (first == word && in >> value) return value;
+    in.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return 0;
+}
+
+/// What a group leaves; its file cache that can be dropped counts as free.
+uint64_t left_in_group(const char* limit, const char* used, const char* stat) {
+  const uint64_t most = number_in(limit);
+  if (most == std::numeric_limits<uint64_t>::max()) return most;
+  const uint64_t taken = number_in(used), cache = value_of(stat, "inactive_file");
+  if (taken == std::numeric_limits<uint64_t>::max()) return most;
+  const uint64_t held = taken > cache ? taken - cache : 0;
+  return most > held ? most - held : 0;
+}
+
+}  // namespace
+
+uint64_t available_memory() {
+  const uint64_t machine = value_of("/proc/meminfo", "MemAvailable:") * 1024;
+  const uint64_t v2 = left_in_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat");
+  const uint64_t v1 = left_in_group("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                                    "/sys/fs/cgroup/memory/memory.stat");
+  const uint64_t group = std::min(v1, v2);
+  if (machine == 0) return group == std::numeric_limits<uint64_t>::max() ? 0 : group;
+  return std::min(machine, group);
+}
+
+}  // namespace phial

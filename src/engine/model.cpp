@@ -1,0 +1,159 @@
+// The Model that callers hold: loading, logits, and the doors to sessions and to several texts at once.
+#include <algorithm>
+#include <chrono>
+
+#include "base/fail.h"
+#include "base/system_memory.h"
+#include "engine/engine.h"
+#include "engine/memory_plan.h"
+#include "formats/gguf.h"
+#include "formats/metadata_override.h"
+#include "phial/quantize.h"
+#include "tensor/registry.h"
+#include "tokenizer/vocab.h"
+
+namespace phial {
+namespace {
+
+std::string file_type_name(const Metadata& metadata) {
+  const int64_t id = metadata.integer("general.file_type", -1);
+  if (id == 0) return "F32";
+  if (id == 1) return "F16";
+  for (const MixInfo& mix : quantization_mixes())
+    if (mix.ftype == id) return mix.name;
+  return id < 0 ? "" : "type " + std::to_string(id);
+}
+
+void check_options(const RunOptions& o) {
+  auto check = [](const char* flag, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) fail(ErrorCode::argument, "{} is {}; it must lie in {}..{}", flag, value, low, high);
+  };
+  check("--threads", o.n_threads, 0, 1024);
+  check("--threads-batch", o.n_threads_batch, 0, 1024);
+  check("--ctx-size", o.n_context, 0, INT32_MAX / 2);
+  check("--batch-size", o.n_batch, 1, 1 << 20);
+  check("--ubatch-size", o.n_ubatch, 1, 1 << 16);
+  check("n_sequences", o.n_sequences, 1, 1 << 16);
+}
+
+class LoadedModel final : public Model {
+ public:
+  explicit LoadedModel(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+
+  const ModelInfo& info() const override { return engine_->info; }
+  std::shared_ptr<const Tokenizer> tokenizer() const override { return engine_->tokenizer; }
+  std::unique_ptr<Session> open_session() override { return phial::open_session(engine_); }
+
+  void logits(std::span<const int32_t> tokens, const std::function<void(int64_t, std::span<const float>)>& sink) override {
+    engine_->check_text(tokens);
+    Runner& runner = *engine_->runner;
+    Sequence s;
+    s.tokens.assign(tokens.begin(), tokens.end());
+    std::lock_guard lock(runner.mutex());
+    struct Cleanup {
+      Runner& runner;
+      Sequence& s;
+      ~Cleanup() { runner.forget(s); }
+    } cleanup{runner, s};
+    runner.settle(s);
+    while (s.n_pending() > 0) {
+      const int64_t first = s.n_computed;
+      const StepItem item{&s, std::min(s.n_pending(), runner.limits().max_outputs), Outputs::all};
+      const Tensor rows = runner.step({&item, 1});
+      for (int64_t i = 0; i < rows.n_rows; ++i) sink(first + i, {rows.row(i), static_cast<size_t>(rows.n_cols)});
+    }
+  }
+
+  std::vector<GenerateResult> generate(std::span<const GenerateRequest> requests) override {
+    return generate_together(*engine_, requests);
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace
+
+void Engine::check_text(std::span<const int32_t> tokens) const {
+  if (std::cmp_greater(tokens.size(), info.n_context))
+    fail(ErrorCode::context_full, "the text has {} tokens, the context holds {}: shorten it, or ask for a larger context with -c",
+         tokens.size(), info.n_context);
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (tokens[i] < 0 || tokens[i] >= config.vocab_size)
+      fail(ErrorCode::token, "token {} at position {} is no id of this model; ids lie in 0..{}", tokens[i], i, config.vocab_size - 1);
+}
+
+std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn& progress) {
+  const auto begin = std::chrono::steady_clock::now();
+  check_options(options);
+  auto engine = std::make_shared<Engine>();
+  ModelInfo& info = engine->info;
+  engine->n_sequences = options.n_sequences;
+
+  auto file = std::make_shared<GgufFile>(GgufFile::open(options.model));
+  Metadata metadata = file->metadata();
+  override_metadata(metadata, options.override_kv);
+  const Architecture& arch = architecture_by_gguf(metadata.text("general.architecture"));
+  Config& config = engine->config = arch.from_metadata(metadata);
+  complete_config(*file, config);
+  validate(config);
+  check_tensors(*file, arch, config);
+  engine->tokenizer = std::make_shared<Tokenizer>(vocab_from_metadata(metadata));
+  const KvFormat kv{kv_dtype(options.cache_type_k, "--cache-type-k", static_cast<int32_t>(config.head_dim)),
+                    kv_dtype(options.cache_type_v, "--cache-type-v", static_cast<int32_t>(config.head_dim)),
+                    static_cast<int32_t>(config.n_kv_heads), static_cast<int32_t>(config.head_dim)};
+
+  DeviceOptions device;
+  device.pool = std::make_shared<ThreadPool>(options.n_threads);
+  device.isa = options.isa;
+  device.huge_pages = options.huge_pages;
+  device.low_memory = options.mmap;
+  engine->device = open_device(options.device.empty() ? "cpu" : options.device, device);
+  if (options.n_gpu_layers > 0)
+    info.notes.push_back("no GPU backend in this build: all layers run on the CPU");
+
+  const MemoryPlan plan = plan_memory(*file, arch, config, kv, *engine->device, options, available_memory());
+  if (!plan.note.empty()) info.notes.push_back(plan.note);
+  if (plan.n_context > config.max_position_embeddings)
+    info.notes.push_back(fmt::format("a context of {} tokens is longer than the {} this model was made for; answers beyond may degrade",
+                                     plan.n_context, config.max_position_embeddings));
+  WeightLoader loader(*file, *engine->device, {options.mmap, options.check_tensors, progress});
+  engine->decoder = arch.build(config, loader);
+  if (loader.n_non_finite() > 0)
+    info.notes.push_back(fmt::format("{} tensors hold NaN or infinite values, the first is '{}': the file is damaged, answers may be nonsense",
+                                     loader.n_non_finite(), printable(loader.first_non_finite())));
+
+  engine->rope = std::make_unique<RopeTable>(
+      config.rope, config.rope.original_context ? config.rope.original_context : config.max_position_embeddings);
+  RunnerLimits limits;
+  limits.max_tokens = plan.max_tokens;
+  limits.max_outputs = plan.max_outputs;
+  limits.n_context = plan.n_context;
+  limits.n_pages = plan.n_pages;
+  limits.workspace_bytes = plan.workspace_bytes;
+  engine->runner = std::make_unique<Runner>(*engine->device, *engine->decoder, *engine->rope, kv, limits, loader.maps());
+
+  info.name = config.name;
+  info.architecture = config.architecture;
+  info.file_type = file_type_name(metadata);
+  info.device = engine->device->name() + " (" + engine->device->description() + ")";
+  for (const TensorEntry& t : file->tensors()) info.n_parameters += t.n_values();
+  for (const auto& f : file->files()) info.file_bytes += f->size();
+  info.weight_bytes = loader.n_bytes();
+  info.kv_bytes = engine->runner->kv_bytes();
+  info.workspace_bytes = plan.workspace_bytes;
+  info.n_context_train = config.max_position_embeddings;
+  info.n_context = plan.n_context;
+  info.n_layers = config.n_layers;
+  info.hidden_size = config.hidden_size;
+  info.vocab_size = static_cast<int32_t>(config.vocab_size);
+  info.n_threads = device.pool->size();
+  engine->load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return engine;
+}
+
+std::shared_ptr<Model> Model::load(const RunOptions& options, const ProgressFn& progress) {
+  return std::make_shared<LoadedModel>(load_engine(options, progress));
+}
+
+}  // namespace phial

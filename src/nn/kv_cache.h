@@ -1,0 +1,42 @@
+// The paged key-value cache: one array of pages per layer, one page id for all layers. The layout in a page is kv_layout.h's.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "tensor/kv_layout.h"
+#include "tensor/stream.h"
+
+namespace phial {
+
+struct KvFormat {
+  DType k = DType::f16;
+  DType v = DType::f16;
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+};
+
+/// f32, f16 or q8_0 by name; `flag` is named in the error (ARGUMENT).
+DType kv_dtype(const std::string& name, const char* flag, int32_t head_dim);
+
+/// Bytes of one page over all layers, K and V.
+uint64_t kv_bytes_per_page(const KvFormat& format, int64_t n_layers);
+
+/// Pages that hold n tokens.
+constexpr int64_t pages_for(int64_t n_tokens) { return (n_tokens + kPageTokens - 1) / kPageTokens; }
+
+class KvCache {
+ public:
+  KvCache(Device& device, const KvFormat& format, int64_t n_layers, int64_t n_pages);
+
+  std::span<const KvLayer> layers() const { return layers_; }
+  uint64_t n_bytes() const { return n_bytes_; }
+
+ private:
+  std::vector<std::shared_ptr<std::byte>> memory_;
+  std::vector<KvLayer> layers_;
+  uint64_t n_bytes_ = 0;
+};
+
+}  // namespace phial
