@@ -2,7 +2,7 @@
 # Installs the Debian packages Phial is built with, when one is missing. README.md says what each is for.
 set -euo pipefail
 packages=(g++ make cmake ninja-build ccache pkg-config python3 python3-venv clang-format
-  libfmt-dev nlohmann-json3-dev libcli11-dev libonig-dev libutf8proc-dev libedit-dev doctest-dev)
+  libfmt-dev nlohmann-json3-dev libcli11-dev libonig-dev libutf8proc-dev libxxhash-dev libedit-dev doctest-dev)
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")

@@ -18,6 +18,7 @@ int inspect_verb(const std::vector<std::string>& args) {
   flags.toggle("--json", o.json, "JSON instead of text");
   flags.toggle("--no-tensors", o.tensors, "Leave out the list of tensors", false);
   flags.toggle("--no-check", o.check, "Do not look for NaN and Inf", false);
+  flags.toggle("--strict", o.strict, "NaN or Inf is an error");
   flags.toggle("--hash", o.hash, "A hash per tensor");
   flags.integer("--max-array", o.max_array, 0, 1 << 30, "Show arrays up to this many elements");
   flags.parse(args);

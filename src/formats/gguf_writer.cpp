@@ -95,6 +95,7 @@ struct GgufWriter::Impl {
     Metadata metadata;
     std::vector<GgufTensorPlan> tensors;
     std::vector<uint64_t> offsets;
+    uint64_t data_begin = 0;
     uint64_t data_bytes = 0;  // with padding
     uint64_t file_bytes = 0;
     std::unique_ptr<AtomicFile> file;
@@ -177,7 +178,8 @@ void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan
       s.metadata.set("split.tensors.count", static_cast<int32_t>(n_tensors));
     }
     const uint64_t header_bytes = gguf_header_bytes(s.metadata, s.tensors, s.offsets).size();
-    s.file_bytes = (CheckedSize(header_bytes).aligned(alignment) + s.data_bytes).value();
+    s.data_begin = CheckedSize(header_bytes).aligned(alignment).value();
+    s.file_bytes = (CheckedSize(s.data_begin) + s.data_bytes).value();
   }
 }
 
@@ -192,7 +194,7 @@ void GgufWriter::Impl::begin_shard() {
   Shard& s = shards[shard];
   if (!s.file) s.file = std::make_unique<AtomicFile>(s.path);
   s.file->write(gguf_header_bytes(s.metadata, s.tensors, s.offsets));
-  pad_to(s.file_bytes - s.data_bytes);
+  pad_to(s.data_begin);
 }
 
 /// Steps over complete tensors, padding each, into the next shard where one is full.
@@ -200,7 +202,7 @@ void GgufWriter::Impl::advance() {
   while (shard < shards.size()) {
     Shard& s = shards[shard];
     for (; tensor < s.tensors.size() && written == s.tensors[tensor].n_bytes(); ++tensor, written = 0)
-      pad_to(s.file_bytes - s.data_bytes + (tensor + 1 < s.tensors.size() ? s.offsets[tensor + 1] : s.data_bytes));
+      pad_to(s.data_begin + (tensor + 1 < s.tensors.size() ? s.offsets[tensor + 1] : s.data_bytes));
     if (tensor < s.tensors.size()) return;
     s.file->seal();
     ++shard;

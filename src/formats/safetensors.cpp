@@ -153,10 +153,7 @@ class HeaderEvents {
   std::string not_a_size() const { return " in " + name_ + " is not a size"; }
 
   void finish_tensor() {
-    CheckedSize n_bytes(format_info(entry_.dtype).block_bytes);
-    bool is_empty = false;
-    for (int64_t extent : entry_.shape) is_empty |= extent == 0;
-    for (int64_t extent : entry_.shape) n_bytes = n_bytes * static_cast<uint64_t>(is_empty ? std::min<int64_t>(extent, 1) : extent);
+    const CheckedSize n_bytes = CheckedSize(entry_.n_values()) * format_info(entry_.dtype).block_bytes;
     if (offsets_.size() != 2)
       fail(ErrorCode::offset, "{}: tensor {} has {} data_offsets; 2 are needed", where_, name_, offsets_.size());
     if (offsets_[0] > offsets_[1] || offsets_[1] > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
@@ -189,16 +186,17 @@ void check_layout(const std::vector<TensorEntry>& tensors, uint64_t n_data, cons
   uint64_t end = 0;
   for (const uint32_t i : order) {
     const TensorEntry& tensor = tensors[i];
-    if ((CheckedSize(tensor.offset) + tensor.n_bytes).value() > n_data)
+    const uint64_t tensor_end = (CheckedSize(tensor.offset) + tensor.n_bytes).value();
+    if (tensor_end > n_data)
       fail(ErrorCode::trunc, "{}: tensor {} ends at byte {} of the data, which has {}; the file is cut short, download it again",
-           where, printable(tensor.name), tensor.offset + tensor.n_bytes, n_data);
+           where, printable(tensor.name), tensor_end, n_data);
     if (tensor.n_bytes == 0) continue;
     if (tensor.offset < end)
       fail(ErrorCode::overlap, "{}: tensor {} begins at byte {} of the data, inside another tensor", where, printable(tensor.name),
            tensor.offset);
     if (tensor.offset > end)
       fail(ErrorCode::hole, "{}: {} bytes before tensor {} belong to no tensor", where, tensor.offset - end, printable(tensor.name));
-    end = tensor.offset + tensor.n_bytes;
+    end = tensor_end;
   }
   if (end != n_data) fail(ErrorCode::hole, "{}: the last {} bytes belong to no tensor", where, n_data - end);
 }

@@ -1,12 +1,15 @@
 // Named tensors over one or several files: lookup and checked reads.
 #include "formats/tensor_file.h"
 
+#include <algorithm>
+
 #include "base/checked.h"
 #include "base/fail.h"
 
 namespace phial {
 
 uint64_t TensorEntry::n_values() const {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;  // whatever the other extents are
   CheckedSize n(1);
   for (int64_t extent : shape) n = n * static_cast<uint64_t>(extent);
   return n.value();
