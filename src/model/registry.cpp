@@ -7,12 +7,15 @@
 
 namespace phial {
 
-extern const Architecture kPhi3;
+extern const Architecture kPhi3, kLlama, kQwen2, kQwen3;
 
 namespace {
 
 constexpr std::array kArchitectures{
     &kPhi3,
+    &kLlama,
+    &kQwen2,
+    &kQwen3,
 };
 
 }  // namespace

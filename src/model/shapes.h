@@ -20,6 +20,9 @@ inline Shape kv(const Config& c) { return {c.n_kv_heads * c.head_dim, c.hidden_s
 inline Shape qkv(const Config& c) { return {(c.n_heads + 2 * c.n_kv_heads) * c.head_dim, c.hidden_size}; }
 inline Shape q_bias(const Config& c) { return {c.n_heads * c.head_dim}; }
 inline Shape kv_bias(const Config& c) { return {c.n_kv_heads * c.head_dim}; }
+inline Shape q_bias_if_any(const Config& c) { return c.attention_bias ? q_bias(c) : Shape{}; }
+inline Shape kv_bias_if_any(const Config& c) { return c.attention_bias ? kv_bias(c) : Shape{}; }
+inline Shape hidden_bias_if_any(const Config& c) { return c.attention_bias ? hidden(c) : Shape{}; }
 inline Shape attn_output(const Config& c) { return {c.hidden_size, c.n_heads * c.head_dim}; }
 
 inline Shape ffn(const Config& c) { return {c.intermediate_size, c.hidden_size}; }

@@ -28,6 +28,8 @@ Tensor norm_linear(Step& s, Tensor x, const Weight& norm, float eps, const Linea
   return out;
 }
 
-void linear_add(Step& s, Tensor residual, Tensor x, const Weight& w) { linear_add(s.stream, residual, x, w); }
+void linear_add(Step& s, Tensor residual, Tensor x, const Weight& w, const Weight& bias) {
+  linear_add(s.stream, residual, x, w, bias);
+}
 
 }  // namespace phial

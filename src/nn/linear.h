@@ -18,7 +18,7 @@ struct Linear {
 /// Takes the output from the workspace: [x.n_rows, w.n_rows()] = rms_norm(x) w^T (+ bias).
 Tensor norm_linear(Step& s, Tensor x, const Weight& norm, float eps, const Linear& w);
 
-/// residual += x w^T
-void linear_add(Step& s, Tensor residual, Tensor x, const Weight& w);
+/// residual += x w^T (+ bias)
+void linear_add(Step& s, Tensor residual, Tensor x, const Weight& w, const Weight& bias = {});
 
 }  // namespace phial

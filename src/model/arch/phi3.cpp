@@ -1,6 +1,8 @@
 // Phi-3: Phi-3 mini and medium, Phi-3.5-mini, Phi-4, Phi-4-mini (text).
 // Source: Phi-3 technical report (arXiv 2404.14219); LongRoPE (arXiv 2402.13753); Hugging Face models/phi3.
 // qkv_proj holds the rows q | k | v, gate_up_proj the rows gate | up (stored as ffn_up). No biases.
+#include <cmath>
+
 #include "model/arch.h"
 #include "model/decoder.h"
 #include "model/shapes.h"
@@ -57,8 +59,25 @@ std::unique_ptr<DecoderModel> build(const Config& config, WeightLoader& loader) 
 }
 
 Config from_json(const Json& json) { return config_from_json(json, "phi3"); }
-Config from_metadata(const Metadata& metadata) { return config_from_metadata(metadata, "phi3"); }
-void to_metadata(const Config& config, Metadata& metadata) { config_to_metadata(config, metadata); }
+
+Config from_metadata(const Metadata& metadata) {
+  Config config = config_from_metadata(metadata, "phi3");
+  RopeConfig& rope = config.rope;
+  const auto max_position = static_cast<double>(config.max_position_embeddings), original = static_cast<double>(rope.original_context);
+  if (!metadata.has("phi3.rope.scaling.attn_factor") && original > 1 && max_position > original)
+    rope.attention_factor = std::sqrt(1 + std::log(max_position / original) / std::log(original));
+  // The first conversions of the 4k models lack the key; their window is the only one of that length.
+  if (!metadata.has("phi3.attention.sliding_window") && config.max_position_embeddings == 4096) config.sliding_window = 2047;
+  return config;
+}
+
+void to_metadata(const Config& config, Metadata& metadata) {
+  config_to_metadata(config, metadata);
+  // llama.cpp wants both keys from every Phi-3; a window of 0 marks Phi-4 there.
+  const int64_t original = config.rope.original_context ? config.rope.original_context : config.max_position_embeddings;
+  metadata.set("phi3.rope.scaling.original_context_length", static_cast<uint32_t>(original));
+  metadata.set("phi3.attention.sliding_window", static_cast<uint32_t>(config.sliding_window));
+}
 
 }  // namespace
 
