@@ -9,6 +9,7 @@ Everything is drawn from a seed per folder: running this again gives the same fi
 
     build/venv/bin/python tools/make_fixture.py [NAME...]
 """
+import copy
 import json
 import pathlib
 import shutil
@@ -165,7 +166,7 @@ def make(name):
     specials = {t["content"]: t["id"] for t in tokenizer["added_tokens"]}
     settings["bos_token_id"] = specials.get(tokenizer_config["bos_token"])
     settings["eos_token_id"] = specials[tokenizer_config["eos_token"]]
-    config = config_class(**settings)
+    config = config_class(**copy.deepcopy(settings))  # it changes what it is given
     config._attn_implementation = "eager"
     torch.manual_seed(seed)
     model = model_class(config).float().eval()
