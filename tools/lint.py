@@ -15,7 +15,7 @@ ARROWS = {
     "formats": {"base", "tensor"},
     "tokenizer": {"base", "formats"},
     "nn": {"base", "tensor", "ops"},
-    "model": {"base", "tensor", "ops", "formats", "nn"},
+    "model": {"base", "tensor", "quant", "ops", "formats", "nn"},
     "convert": {"base", "tensor", "quant", "formats", "tokenizer", "nn", "model"},
     "engine": {"base", "tensor", "quant", "formats", "tokenizer", "ops", "nn", "model"},
     "backends": {"base", "tensor", "quant", "ops"},
