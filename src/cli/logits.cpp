@@ -1,0 +1,79 @@
+// phial logits: f32 logits of every position as .npy, to compare implementations.
+#include <fmt/core.h>
+
+#include <sstream>
+
+#include "files.h"
+#include "flags.h"
+#include "phial/engine.h"
+#include "phial/npy.h"
+#include "terminal.h"
+#include "verb.h"
+
+namespace phial::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "  phial logits -m phi.gguf --tokens 1,306,4966 -o logits.npy\n"
+    "  phial logits -m phi.gguf -f page.txt -o logits.npy\n"
+    "  phial logits -m phi.gguf -p \"Hello\" -ctk q8_0 -ub 64 -o logits.npy\n";
+
+std::vector<int32_t> parse_ids(const std::string& text) {
+  std::vector<int32_t> ids;
+  std::string plain = text;
+  for (char& c : plain)
+    if (c == ',' || c == '[' || c == ']' || c == '\n') c = ' ';
+  std::stringstream words(plain);
+  for (std::string word; words >> word;) {
+    int32_t id = 0;
+    if (!CLI::detail::lexical_cast(word, id)) throw Usage("--tokens: '" + word + "' is not a token id");
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+int logits_verb(const std::vector<std::string>& args) {
+  RunOptions run;
+  std::string tokens, file, prompt, output;
+  bool no_bos = false;
+  Flags flags("logits", "Writes f32 [n_tokens, vocab_size]: row i holds the logits after token i.", kExamples);
+  add_run_flags(flags, run);
+  flags.text("--tokens", tokens, "IDS", "Token ids: 1,2,3");
+  flags.text("--file,-f", file, "FILE", "A text, tokenized by the model");
+  flags.text("--prompt,-p", prompt, "TEXT", "A text on the command line");
+  flags.text("--output,-o", output, "FILE", "The .npy to write");
+  flags.toggle("--no-bos", no_bos, "No BOS before a text, even if the model wants one");
+  flags.parse(args);
+  if (flags.help_wanted) {
+    fmt::print("{}", flags.help());
+    return 0;
+  }
+  if (run.model.empty()) throw Usage("--model is missing: phial logits -m FILE.gguf --tokens 1,2,3 -o OUT.npy");
+  if (output.empty()) throw Usage("--output is missing: -o OUT.npy");
+  const bool has_prompt = flags.app().count("--prompt") > 0, has_tokens = flags.app().count("--tokens") > 0;
+  if (has_prompt + has_tokens + !file.empty() != 1) throw Usage("give one of --tokens, --file and --prompt");
+  watch_interrupt();
+  std::vector<int32_t> ids = parse_ids(tokens);
+  if (!has_tokens) ids = Tokenizer::open(run.model)->encode(has_prompt ? unescape(prompt) : read_input(file), !no_bos, true);
+  if (ids.empty()) throw Usage("there are no tokens: the text is empty");
+  // Without -c the context is as long as the text; with it, the text must fit.
+  if (run.n_context == 0) run.n_context = static_cast<int64_t>(ids.size());
+  ProgressBar bar(false);
+  auto model = Model::load(run, bar.callback());
+  for (const std::string& note : model->info().notes) fmt::print(stderr, "note: {}\n", note);
+  NpyWriter writer(output, static_cast<int64_t>(ids.size()), model->info().vocab_size);
+  const auto show = bar.callback();
+  const double begin = now_seconds();
+  model->logits(ids, [&](int64_t position, std::span<const float> row) {
+    writer.row(row);
+    show({"logits", "", static_cast<uint64_t>(position + 1), ids.size(), ""});
+  });
+  bar.clear();
+  writer.finish();
+  fmt::print(stderr, "{} tokens, {:.1f} tokens/s, {} written\n", ids.size(), static_cast<double>(ids.size()) / (now_seconds() - begin), output);
+  return 0;
+}
+
+}  // namespace phial::cli
