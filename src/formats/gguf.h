@@ -50,6 +50,7 @@ class GgufWriter {
   void write(std::span<const std::byte> bytes);
   void finish();
   uint64_t total_bytes() const;  // of all files, known from the declaration
+  std::vector<std::string> paths() const;
 
  private:
   struct Impl;

@@ -247,6 +247,12 @@ void GgufWriter::finish() {
   w.finished = true;
 }
 
+std::vector<std::string> GgufWriter::paths() const {
+  std::vector<std::string> out;
+  for (const Impl::Shard& s : impl_->shards) out.push_back(s.path);
+  return out;
+}
+
 uint64_t GgufWriter::total_bytes() const {
   CheckedSize total(0);
   for (const Impl::Shard& s : impl_->shards) total = total + s.file_bytes;
