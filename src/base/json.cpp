@@ -124,6 +124,9 @@ class TreeBuilder {
 
 template <typename Tree>
 Tree parse(std::string_view text, const std::string& where, const JsonLimits& limits) {
+  // The library takes a NUL byte for the end of the text and would not look at what follows.
+  if (const size_t at = text.find('\0'); at != std::string_view::npos)
+    fail(ErrorCode::json, "{}: not valid JSON: a NUL at byte {}", where, at);
   Tree root;
   const char* progress = text.data();
   TreeBuilder<Tree> builder(root, where, limits, text.data(), &progress);

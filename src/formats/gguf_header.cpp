@@ -294,7 +294,7 @@ class HeaderParser {
     for (TensorEntry& tensor : header_.tensors) {
       tensor.offset = (CheckedSize(tensor.offset) + header_.data_offset).value();
       const uint64_t end = (CheckedSize(tensor.offset) + tensor.n_bytes).value();
-      if (end > file_.size())
+      if (tensor.n_bytes > 0 && end > file_.size())
         fail(ErrorCode::trunc, "{}: tensor {} ends at byte {}, the file at {}; it is cut short, download it again", path,
              printable(tensor.name), end, file_.size());
     }

@@ -247,6 +247,8 @@ OneFile read_header(const InputFile& file) {
   std::string text(static_cast<size_t>(n_header), '\0');
   file.read_at(8, std::as_writable_bytes(std::span(text)));
   if (text[0] != '{') fail(ErrorCode::json, "{}: the header does not begin with '{{'; it is not a safetensors file", where);
+  if (text.find('\0') != std::string::npos)  // which the JSON library would take for the end
+    fail(ErrorCode::json, "{}: the header has a NUL byte; the file is damaged", where);
   OneFile result;
   HeaderEvents events(where, result.tensors, result.metadata);
   Json::sax_parse(text, &events);
