@@ -17,18 +17,18 @@ namespace phial {
 /// Flags every verb that runs a model takes.
 struct RunOptions {
   std::string model;
-  int n_threads = 0;             // -t; 0 = physical cores
-  int n_threads_batch = 0;       // -tb; 0 = n_threads
-  int64_t n_context = 0;         // -c; 0 = the model's own, lowered to what fits memory
-  int n_batch = 2048;            // -b: tokens given to the engine at once
-  int n_ubatch = 512;            // -ub: tokens of one step
+  int n_threads = 0;        // -t; 0 = physical cores
+  int n_threads_batch = 0;  // -tb; 0 = n_threads
+  int64_t n_context = 0;    // -c; 0 = the model's own, lowered to what fits memory
+  int n_batch = 2048;       // -b: tokens given to the engine at once
+  int n_ubatch = 512;       // -ub: tokens of one step
   int n_sequences = 1;
   std::string cache_type_k = "f16";  // -ctk: f32, f16, q8_0
   std::string cache_type_v = "f16";  // -ctv
-  int n_gpu_layers = -1;         // -ngl; accepted, there is no GPU backend yet: a note says so
-  std::string device;            // --device: "" = best; "reference"
-  std::string isa;               // --isa
-  bool mmap = false;             // --mmap: low-memory way, weights stay in the file's map
+  int n_gpu_layers = -1;             // -ngl; accepted, there is no GPU backend yet: a note says so
+  std::string device;                // --device: "" = best; "reference"
+  std::string isa;                   // --isa
+  bool mmap = false;                 // --mmap: low-memory way, weights stay in the file's map
   bool huge_pages = true;
   bool check_tensors = false;
   std::vector<std::string> override_kv;
@@ -72,7 +72,7 @@ class Model {
   struct GenerateResult {
     std::vector<int32_t> tokens;  // an end-of-generation token included
     StopReason reason = StopReason::length;
-    std::string error;            // not empty: this request alone failed ("NUMERICAL: ..."), tokens are those until then
+    std::string error;  // not empty: this request alone failed ("NUMERICAL: ..."), tokens are those until then
   };
   virtual std::vector<GenerateResult> generate(std::span<const GenerateRequest> requests) = 0;
 };

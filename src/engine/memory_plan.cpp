@@ -22,7 +22,8 @@ double gib(uint64_t bytes) { return static_cast<double>(bytes) / (1u << 30); }
 void dry_run(MemoryPlan& plan, const DecoderModel& model, const RopeTable& rope, const KvFormat& kv_format) {
   Workspace workspace(nullptr, kUnlimited);
   PlanStream stream(workspace);
-  const std::vector<KvLayer> kv(model.layers.size(), {nullptr, nullptr, kv_format.k, kv_format.v, 0, kv_format.n_kv_heads, kv_format.head_dim});
+  const std::vector<KvLayer> kv(model.layers.size(),
+                                {nullptr, nullptr, kv_format.k, kv_format.v, 0, kv_format.n_kv_heads, kv_format.head_dim});
   StepInputs inputs;
   inputs.n_tokens = static_cast<int32_t>(plan.max_tokens);
   inputs.n_sequences = static_cast<int32_t>(plan.max_outputs);
@@ -45,19 +46,23 @@ void choose_context(MemoryPlan& plan, const Config& config, uint64_t page_bytes,
   if (available > 0 && options.n_context == 0 && plan.n_context > fitting) {
     const int64_t least = std::min(kLeastContext, plan.n_context);
     if (fitting < least)
-      fail(ErrorCode::no_memory, "weights take {:.2f} GiB and {} tokens of KV cache {:.2f} GiB; {:.2f} GiB are free: use a smaller "
-           "quantization, --mmap, or ask for a context with -c", gib(fixed), least,
-           gib(static_cast<uint64_t>(pages_for(least)) * page_bytes * n_sequences), gib(available));
-    plan.note = fmt::format("context lowered from the model's {} tokens to {}: {:.2f} GiB are free, weights take {:.2f} GiB and 1024 tokens "
-                            "{:.2f} GiB (-c N asks for more, -ctk q8_0 -ctv q8_0 halves a token)",
-                            plan.n_context, fitting, gib(available), gib(fixed), gib(page_bytes * (1024 / kPageTokens) * n_sequences));
+      fail(ErrorCode::no_memory,
+           "weights take {:.2f} GiB and {} tokens of KV cache {:.2f} GiB; {:.2f} GiB are free: use a smaller "
+           "quantization, --mmap, or ask for a context with -c",
+           gib(fixed), least, gib(static_cast<uint64_t>(pages_for(least)) * page_bytes * n_sequences), gib(available));
+    plan.note = fmt::format(
+        "context lowered from the model's {} tokens to {}: {:.2f} GiB are free, weights take {:.2f} GiB and 1024 tokens "
+        "{:.2f} GiB (-c N asks for more, -ctk q8_0 -ctv q8_0 halves a token)",
+        plan.n_context, fitting, gib(available), gib(fixed), gib(page_bytes * (1024 / kPageTokens) * n_sequences));
     plan.n_context = fitting;
   }
   plan.n_pages = pages_for(plan.n_context) * static_cast<int64_t>(n_sequences);
   plan.kv_bytes = (CheckedSize(page_bytes) * static_cast<uint64_t>(plan.n_pages)).value();
   if (available > 0 && options.n_context > 0 && plan.kv_bytes > room + reserve)
-    fail(ErrorCode::no_memory, "a context of {} tokens takes {:.2f} GiB beside {:.2f} GiB of weights; {:.2f} GiB are free, which hold {} tokens: "
-         "lower -c, or use -ctk q8_0 -ctv q8_0", plan.n_context, gib(plan.kv_bytes), gib(fixed), gib(available), fitting);
+    fail(ErrorCode::no_memory,
+         "a context of {} tokens takes {:.2f} GiB beside {:.2f} GiB of weights; {:.2f} GiB are free, which hold {} tokens: "
+         "lower -c, or use -ctk q8_0 -ctv q8_0",
+         plan.n_context, gib(plan.kv_bytes), gib(fixed), gib(available), fitting);
 }
 
 }  // namespace

@@ -80,7 +80,8 @@ void Engine::check_text(std::span<const int32_t> tokens) const {
          tokens.size(), info.n_context);
   for (size_t i = 0; i < tokens.size(); ++i)
     if (tokens[i] < 0 || tokens[i] >= config.vocab_size)
-      fail(ErrorCode::token, "token {} at position {} is no id of this model; ids lie in 0..{}", tokens[i], i, config.vocab_size - 1);
+      fail(ErrorCode::token, "token {} at position {} is no id of this model; ids lie in 0..{}", tokens[i], i,
+           config.vocab_size - 1);
 }
 
 std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn& progress) {
@@ -109,19 +110,20 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   device.huge_pages = options.huge_pages;
   device.low_memory = options.mmap;
   engine->device = open_device(options.device.empty() ? "cpu" : options.device, device);
-  if (options.n_gpu_layers > 0)
-    info.notes.push_back("no GPU backend in this build: all layers run on the CPU");
+  if (options.n_gpu_layers > 0) info.notes.push_back("no GPU backend in this build: all layers run on the CPU");
 
   const MemoryPlan plan = plan_memory(*file, arch, config, kv, *engine->device, options, available_memory());
   if (!plan.note.empty()) info.notes.push_back(plan.note);
   if (plan.n_context > config.max_position_embeddings)
-    info.notes.push_back(fmt::format("a context of {} tokens is longer than the {} this model was made for; answers beyond may degrade",
-                                     plan.n_context, config.max_position_embeddings));
+    info.notes.push_back(
+        fmt::format("a context of {} tokens is longer than the {} this model was made for; answers beyond may degrade",
+                    plan.n_context, config.max_position_embeddings));
   WeightLoader loader(*file, *engine->device, {options.mmap, options.check_tensors, progress});
   engine->decoder = arch.build(config, loader);
   if (loader.n_non_finite() > 0)
-    info.notes.push_back(fmt::format("{} tensors hold NaN or infinite values, the first is '{}': the file is damaged, answers may be nonsense",
-                                     loader.n_non_finite(), printable(loader.first_non_finite())));
+    info.notes.push_back(
+        fmt::format("{} tensors hold NaN or infinite values, the first is '{}': the file is damaged, answers may be nonsense",
+                    loader.n_non_finite(), printable(loader.first_non_finite())));
 
   engine->rope = std::make_unique<RopeTable>(
       config.rope, config.rope.original_context ? config.rope.original_context : config.max_position_embeddings);

@@ -29,7 +29,8 @@ void Runner::take_pages(std::span<const StepItem> items) {
   for (const StepItem& item : items) {
     Sequence& s = *item.sequence;
     if (!pool_.grow(s.pages, pages_for(s.n_computed + item.n_tokens)))
-      fail(ErrorCode::busy, "the KV cache is full: {} tokens need {} more pages, {} of {} are free; wait for other sequences to end",
+      fail(ErrorCode::busy,
+           "the KV cache is full: {} tokens need {} more pages, {} of {} are free; wait for other sequences to end",
            s.tokens.size(), pages_for(s.n_computed + item.n_tokens) - static_cast<int64_t>(s.pages.size()), pool_.n_free(),
            pool_.n_pages());
   }

@@ -17,9 +17,9 @@
 namespace phial {
 
 struct RunnerLimits {
-  int64_t max_tokens = 512;      // of one step
-  int64_t max_outputs = 1;       // rows of logits of one step
-  int64_t n_context = 0;         // tokens of one sequence
+  int64_t max_tokens = 512;  // of one step
+  int64_t max_outputs = 1;   // rows of logits of one step
+  int64_t n_context = 0;     // tokens of one sequence
   int64_t n_pages = 0;
   uint64_t workspace_bytes = 0;
 };
@@ -34,8 +34,8 @@ struct StepItem {
 
 class Runner {
  public:
-  Runner(Device& device, const DecoderModel& model, const RopeTable& rope, const KvFormat& kv_format,
-         const RunnerLimits& limits, std::vector<std::shared_ptr<MappedFile>> maps = {});
+  Runner(Device& device, const DecoderModel& model, const RopeTable& rope, const KvFormat& kv_format, const RunnerLimits& limits,
+         std::vector<std::shared_ptr<MappedFile>> maps = {});
 
   const RunnerLimits& limits() const { return limits_; }
   uint64_t kv_bytes() const { return kv_.n_bytes(); }

@@ -11,11 +11,11 @@ namespace phial {
 namespace {
 
 struct Running {
-  size_t index;  // of the request
-  Sequence sequence;
+  size_t index;       // of the request
+  Sequence sequence;  // holds the pages for all it may become
   Sampler sampler;
-  int64_t n_left;     // tokens still wanted; < 0: no limit
-  int64_t n_reserved; // pages it may come to hold
+  int64_t n_left;  // tokens still wanted; < 0: no limit
+  bool done = false;
 };
 
 class Scheduler {
@@ -38,7 +38,7 @@ class Scheduler {
   }
 
  private:
-  /// Starts waiting requests, first come first served, while there is room.
+  /// Starts waiting requests, first come first served, while pages for all that they may become are free.
   void admit() {
     while (!waiting_.empty() && std::cmp_less(running_.size(), runner_.limits().max_outputs)) {
       const size_t i = waiting_.front();
@@ -47,40 +47,32 @@ class Scheduler {
       try {
         if (n_prompt == 0) fail(ErrorCode::argument, "the prompt is empty");
         engine_.check_text(request.prompt);
+        if (request.n_predict == 0 || n_prompt == engine_.info.n_context) {
+          results_[i].reason = request.n_predict == 0 ? StopReason::length : StopReason::context_full;
+          waiting_.pop_front();
+          continue;
+        }
         int64_t most = engine_.info.n_context;
         if (request.n_predict >= 0) most = std::min(most, n_prompt + std::min(request.n_predict, most));
         const int64_t wanted = pages_for(most);
-        std::unique_lock lock(runner_.mutex());
-        if (n_reserved_ + wanted > n_reserved_held() + runner_.pool().n_free()) {
-          if (running_.empty())
-            fail(ErrorCode::busy, "{} pages of KV cache are wanted, {} are free; close sessions, or lower n_predict", wanted,
-                 runner_.pool().n_free());
-          return;
+        auto r = std::make_unique<Running>(Running{i, {}, Sampler(request.sampling, engine_.tokenizer), request.n_predict});
+        {
+          std::lock_guard lock(runner_.mutex());
+          if (!runner_.pool().grow(r->sequence.pages, wanted)) {
+            if (!running_.empty()) return;  // pages come back when one of them ends
+            fail(ErrorCode::busy, "{} pages of the KV cache are wanted, {} of {} are free; close sessions, or lower n_predict",
+                 wanted, runner_.pool().n_free(), runner_.pool().n_pages());
+          }
         }
-        lock.unlock();
-        auto r = std::make_unique<Running>(Running{i, {}, Sampler(request.sampling, engine_.tokenizer), request.n_predict, wanted});
         r->sequence.tokens = request.prompt;
         for (int32_t id : request.prompt) r->sampler.accept(id);
-        n_reserved_ += wanted;
         waiting_.pop_front();
-        if (request.n_predict == 0) {
-          results_[i].reason = StopReason::length;
-          n_reserved_ -= wanted;
-        } else {
-          running_.push_back(std::move(r));
-        }
+        running_.push_back(std::move(r));
       } catch (const Error& e) {
         results_[i].error = std::string(e.code_text()) + ": " + e.what();
         waiting_.pop_front();
       }
     }
-  }
-
-  /// Pages that running requests hold already, of those reserved for them.
-  int64_t n_reserved_held() const {
-    int64_t n = 0;
-    for (const auto& r : running_) n += static_cast<int64_t>(r->sequence.pages.size());
-    return n;
   }
 
   void step() {
@@ -103,10 +95,10 @@ class Scheduler {
     for (auto& r : running_)
       if (r->sequence.n_pending() > 1) take(*r);
     const Tensor logits = runner_.step(items);
-    for (size_t i = 0; i < who.size(); ++i) advance(*who[i], {logits.row(static_cast<int64_t>(i)), static_cast<size_t>(logits.n_cols)});
+    for (size_t i = 0; i < who.size(); ++i)
+      advance(*who[i], {logits.row(static_cast<int64_t>(i)), static_cast<size_t>(logits.n_cols)});
     std::erase_if(running_, [&](const std::unique_ptr<Running>& r) {
-      if (!finished(*r)) return false;
-      n_reserved_ -= r->n_reserved;
+      if (!r->done) return false;
       runner_.forget(r->sequence);
       return true;
     });
@@ -120,9 +112,12 @@ class Scheduler {
       r.sequence.tokens.push_back(id);
       result.tokens.push_back(id);
       if (r.n_left > 0) --r.n_left;
-      if (engine_.tokenizer->is_end_of_generation(id)) finish(r, StopReason::end_of_generation);
-      else if (r.n_left == 0) finish(r, StopReason::length);
-      else if (std::cmp_greater_equal(r.sequence.tokens.size(), engine_.info.n_context)) finish(r, StopReason::context_full);
+      if (engine_.tokenizer->is_end_of_generation(id))
+        finish(r, StopReason::end_of_generation);
+      else if (r.n_left == 0)
+        finish(r, StopReason::length);
+      else if (std::cmp_greater_equal(r.sequence.tokens.size(), engine_.info.n_context))
+        finish(r, StopReason::context_full);
     } catch (const Error& e) {
       result.error = std::string(e.code_text()) + ": " + e.what();
       finish(r, StopReason::cancelled);
@@ -131,9 +126,8 @@ class Scheduler {
 
   void finish(Running& r, StopReason reason) {
     results_[r.index].reason = reason;
-    done_.push_back(r.index);
+    r.done = true;
   }
-  bool finished(const Running& r) const { return std::find(done_.begin(), done_.end(), r.index) != done_.end(); }
 
   Engine& engine_;
   Runner& runner_;
@@ -141,8 +135,6 @@ class Scheduler {
   std::vector<Model::GenerateResult> results_;
   std::deque<size_t> waiting_;
   std::vector<std::unique_ptr<Running>> running_;
-  std::vector<size_t> done_;
-  int64_t n_reserved_ = 0;
 };
 
 }  // namespace

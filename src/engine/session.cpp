@@ -42,7 +42,8 @@ class EngineSession final : public Session {
       std::lock_guard lock(engine_->runner->mutex());
       engine_->runner->settle(sequence_);
       // The last token is always computed anew: its logits are what comes next.
-      if (logits_.empty()) sequence_.n_computed = std::min(sequence_.n_computed, std::max<int64_t>(sequence_.tokens.size(), 1) - 1);
+      if (logits_.empty())
+        sequence_.n_computed = std::min(sequence_.n_computed, std::max<int64_t>(sequence_.tokens.size(), 1) - 1);
       engine_->runner->pool().shrink(sequence_.pages, pages_for(sequence_.n_computed));
     }
     timings_.n_cached = sequence_.n_computed;
@@ -98,7 +99,8 @@ class EngineSession final : public Session {
       runner.settle(sequence_);
     }
     while (sequence_.n_pending() > 0) {
-      if (cancel && cancel()) fail(ErrorCode::cancelled, "stopped after {} of {} tokens", sequence_.n_computed, sequence_.tokens.size());
+      if (cancel && cancel())
+        fail(ErrorCode::cancelled, "stopped after {} of {} tokens", sequence_.n_computed, sequence_.tokens.size());
       const int64_t n = std::min(sequence_.n_pending(), runner.limits().max_tokens);
       const bool last = n == sequence_.n_pending();
       const StepItem item{&sequence_, n, last ? Outputs::last : Outputs::none};
@@ -120,7 +122,8 @@ class EngineSession final : public Session {
 std::unique_ptr<Session> open_session(std::shared_ptr<Engine> engine) {
   if (++engine->n_open > engine->n_sequences) {
     --engine->n_open;
-    fail(ErrorCode::busy, "all {} sequences of the model are in use; close one, or load it with more (n_sequences)", engine->n_sequences);
+    fail(ErrorCode::busy, "all {} sequences of the model are in use; close one, or load it with more (n_sequences)",
+         engine->n_sequences);
   }
   return std::make_unique<EngineSession>(std::move(engine));
 }

@@ -23,15 +23,17 @@ T parse_number(const std::string& text, std::string_view value) {
 template <typename Number>
 MetaValue as_type_of(const MetaValue* old, Number value, MetaValue otherwise) {
   if (!old) return otherwise;
-  return std::visit([&](const auto& o) -> MetaValue {
-    using T = std::decay_t<decltype(o)>;
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> && std::is_integral_v<Number>) {
-      if (std::in_range<T>(value)) return static_cast<T>(value);
-    } else if constexpr (std::is_floating_point_v<T> && std::is_floating_point_v<Number>) {
-      return static_cast<T>(value);
-    }
-    return otherwise;
-  }, *old);
+  return std::visit(
+      [&](const auto& o) -> MetaValue {
+        using T = std::decay_t<decltype(o)>;
+        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> && std::is_integral_v<Number>) {
+          if (std::in_range<T>(value)) return static_cast<T>(value);
+        } else if constexpr (std::is_floating_point_v<T> && std::is_floating_point_v<Number>) {
+          return static_cast<T>(value);
+        }
+        return otherwise;
+      },
+      *old);
 }
 
 }  // namespace

@@ -8,9 +8,7 @@ namespace {
 
 constexpr std::string_view kLayerMark = "{i}";
 
-bool is_layer_row(const TensorSpec& spec) {
-  return std::string_view(spec.gguf).find(kLayerMark) != std::string_view::npos;
-}
+bool is_layer_row(const TensorSpec& spec) { return std::string_view(spec.gguf).find(kLayerMark) != std::string_view::npos; }
 
 std::string with_layer(std::string_view text, int layer) {
   const size_t at = text.find(kLayerMark);

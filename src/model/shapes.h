@@ -29,9 +29,7 @@ inline Shape ffn(const Config& c) { return {c.intermediate_size, c.hidden_size};
 inline Shape gate_up(const Config& c) { return {2 * c.intermediate_size, c.hidden_size}; }
 inline Shape ffn_down(const Config& c) { return {c.hidden_size, c.intermediate_size}; }
 
-inline Shape short_factors(const Config& c) {
-  return c.rope.short_factors.empty() ? Shape{} : Shape{c.rope.n_rot / 2};
-}
+inline Shape short_factors(const Config& c) { return c.rope.short_factors.empty() ? Shape{} : Shape{c.rope.n_rot / 2}; }
 inline Shape long_factors(const Config& c) { return c.rope.long_factors.empty() ? Shape{} : Shape{c.rope.n_rot / 2}; }
 
 }  // namespace phial::shapes

@@ -30,7 +30,8 @@ bool is_computable(const TensorEntry& t, Role role) {
 /// The values of a small tensor as f32.
 std::vector<float> read_floats(const TensorFile& file, const TensorEntry& t) {
   if (!is_computable(t, Role::rope_factors))
-    fail(ErrorCode::tensor, "{}: tensor '{}' has type {}; F32 is wanted", file.where(t), printable(t.name), format_info(t.dtype).text);
+    fail(ErrorCode::tensor, "{}: tensor '{}' has type {}; F32 is wanted", file.where(t), printable(t.name),
+         format_info(t.dtype).text);
   std::vector<std::byte> bytes(t.n_bytes);
   file.read(t, 0, bytes);
   std::vector<float> out(t.n_values());
@@ -42,8 +43,8 @@ void read_factors(const TensorFile& file, const Config& config, const char* name
   const TensorEntry* t = file.find(name);
   if (!t) return;
   if (static_cast<int64_t>(t->n_values()) != config.rope.n_rot / 2)
-    fail(ErrorCode::tensor, "{}: tensor '{}' has {} values, half of rope.dimension_count is {}", file.where(*t), name, t->n_values(),
-         config.rope.n_rot / 2);
+    fail(ErrorCode::tensor, "{}: tensor '{}' has {} values, half of rope.dimension_count is {}", file.where(*t), name,
+         t->n_values(), config.rope.n_rot / 2);
   factors = read_floats(file, *t);
   for (float f : factors)
     if (!std::isfinite(f) || f <= 0)
@@ -155,7 +156,8 @@ Weight WeightLoader::load(const std::vector<const TensorEntry*>& tensors, Weight
   for (const Piece& p : *pieces) {
     if (!p.bad->load()) continue;
     if (options_.check_values)
-      fail(ErrorCode::nan, "{}: tensor '{}' holds NaN or infinite values; the file is damaged", file_.where(*p.tensor), p.tensor->name);
+      fail(ErrorCode::nan, "{}: tensor '{}' holds NaN or infinite values; the file is damaged", file_.where(*p.tensor),
+           p.tensor->name);
     if (findings_->n_tensors++ == 0) findings_->first = p.tensor->name;
   }
   n_done_ += file_bytes;

@@ -20,8 +20,8 @@ void complete_config(const TensorFile& file, Config& config);
 void check_tensors(const TensorFile& file, const Architecture& arch, const Config& config);
 
 struct LoadOptions {
-  bool low_memory = false;     // keep weights in the file's map
-  bool check_values = false;   // NaN or Inf in a weight throws NAN; otherwise they are counted
+  bool low_memory = false;    // keep weights in the file's map
+  bool check_values = false;  // NaN or Inf in a weight throws NAN; otherwise they are counted
   ProgressFn progress;
 };
 
@@ -38,8 +38,8 @@ class WeightLoader {
   Linear stacked(const std::vector<std::string>& names, const std::vector<std::string>& biases = {});
 
   bool has(const std::string& name) const { return file_.find(name) != nullptr; }
-  uint64_t n_bytes() const { return n_bytes_; }             // on the device
-  int64_t n_non_finite() const;                             // tensors with NaN or Inf
+  uint64_t n_bytes() const { return n_bytes_; }  // on the device
+  int64_t n_non_finite() const;                  // tensors with NaN or Inf
   const std::string& first_non_finite() const;
   /// The maps that weights point into (low_memory): they live as long as the weights.
   std::vector<std::shared_ptr<MappedFile>> maps() const { return maps_; }

@@ -17,7 +17,8 @@ DType kv_dtype(const std::string& name, const char* flag, int32_t head_dim) {
 
 uint64_t kv_bytes_per_page(const KvFormat& f, int64_t n_layers) {
   return (CheckedSize(kv_page_bytes(f.k, f.n_kv_heads, f.head_dim) + kv_page_bytes(f.v, f.n_kv_heads, f.head_dim)) *
-          static_cast<uint64_t>(n_layers)).value();
+          static_cast<uint64_t>(n_layers))
+      .value();
 }
 
 KvCache::KvCache(Device& device, const KvFormat& format, int64_t n_layers, int64_t n_pages) {

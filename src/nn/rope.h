@@ -13,14 +13,14 @@ namespace phial {
 
 struct RopeConfig {
   RopeKind kind = RopeKind::neox;
-  int32_t n_rot = 0;                   // dimensions rotated, <= head_dim
+  int32_t n_rot = 0;  // dimensions rotated, <= head_dim
   double theta = 10000.0;
-  std::string scaling = "none";        // none, linear, yarn, longrope, llama3
+  std::string scaling = "none";  // none, linear, yarn, longrope, llama3
   double factor = 1.0;
-  double attention_factor = 1.0;       // cos and sin are multiplied by it
-  int64_t original_context = 0;        // original_max_position_embeddings; 0 = max_position_embeddings
-  std::vector<float> short_factors;    // [n_rot / 2] divisors of the frequencies; empty = ones
-  std::vector<float> long_factors;     // [n_rot / 2]; not empty = the set is chosen by each sequence's real length
+  double attention_factor = 1.0;     // cos and sin are multiplied by it
+  int64_t original_context = 0;      // original_max_position_embeddings; 0 = max_position_embeddings
+  std::vector<float> short_factors;  // [n_rot / 2] divisors of the frequencies; empty = ones
+  std::vector<float> long_factors;   // [n_rot / 2]; not empty = the set is chosen by each sequence's real length
   double yarn_beta_fast = 32, yarn_beta_slow = 1;
 };
 
