@@ -36,6 +36,7 @@ std::vector<int32_t> parse_ids(const std::string& text) {
 
 int logits_verb(const std::vector<std::string>& args) {
   RunOptions run;
+  run.cache_type_k = run.cache_type_v = "f32";  // a comparison wants the exact cache unless -ctk or -ctv say otherwise
   std::string tokens, file, prompt, output;
   bool no_bos = false;
   Flags flags("logits", "Writes f32 [n_tokens, vocab_size]: row i holds the logits after token i.", kExamples);
