@@ -22,7 +22,7 @@ ARROWS = {
     "cli": set(),
 }
 # Pairs that the plan of a folder adds, each with its reason in docs/architecture.md.
-EXTRA = {("quant", "formats"), ("model", "quant")}
+EXTRA = {("quant", "formats")}
 BUDGET = 800
 TABLES = re.compile(r"(table|generated|\.def$)")
 FORBIDDEN = [
