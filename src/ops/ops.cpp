@@ -2,6 +2,7 @@
 #include "ops/ops.h"
 
 #include "base/fail.h"
+#include "tensor/kv_layout.h"
 
 namespace phial {
 namespace {
@@ -50,7 +51,8 @@ void check_kv_store(const char* op, const KvLayer& kv, const Tensor& k, const Te
   require(k.n_cols == width && v.n_cols == width, op, "k and v are not as wide as the cache's heads", k, v);
   for (const DType dtype : {kv.k_dtype, kv.v_dtype}) {
     require(dtype == DType::f32 || dtype == DType::f16 || dtype == DType::q8_0, op, "the cache is not f32, f16 or q8_0", k, v);
-    require(dtype != DType::q8_0 || kv.head_dim % 32 == 0, op, "a q8_0 cache needs a head size in multiples of 32", k, v);
+    require(dtype != DType::q8_0 || (kv.head_dim % 32 == 0 && kv.head_dim <= kMaxHeadDimQ8), op,
+            "a q8_0 cache needs a head size in multiples of 32, at most 1024", k, v);
   }
 }
 

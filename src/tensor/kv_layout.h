@@ -13,6 +13,7 @@ namespace phial {
 
 inline constexpr int32_t kPageTokens = 64;
 inline constexpr int32_t kKeyLanes = 16;
+inline constexpr int32_t kMaxHeadDimQ8 = 1024;  // of a q8_0 cache
 
 /// Bytes of one K or V page.
 inline uint64_t kv_page_bytes(DType dtype, int32_t n_kv_heads, int32_t head_dim) {

@@ -9,6 +9,7 @@ struct I32x16 {
 struct Mask16 {
   __m256 a, b;
 };
+constexpr int kF32x16Registers = 8;  // that the processor can hold
 
 inline Mask16 first_lanes(int n) {
   const __m256i i = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

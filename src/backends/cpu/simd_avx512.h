@@ -4,6 +4,7 @@
 using F32x16 = __m512;
 using I32x16 = __m512i;
 using Mask16 = __mmask16;
+constexpr int kF32x16Registers = 32;  // that the processor can hold
 
 inline Mask16 first_lanes(int n) { return static_cast<Mask16>(n >= 16 ? 0xFFFFu : (1u << n) - 1u); }
 

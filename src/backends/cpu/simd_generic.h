@@ -10,6 +10,7 @@ struct I32x16 {
 struct Mask16 {
   bool lane[16];
 };
+constexpr int kF32x16Registers = 8;  // that the processor can hold
 
 #define PHIAL_LANES(expression)                 \
   for (int i = 0; i < 16; ++i) r.lane[i] = expression; \

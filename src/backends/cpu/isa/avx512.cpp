@@ -5,6 +5,9 @@
 #include <immintrin.h>
 
 // To the end of the file: templates are instantiated there, and must be inside the region.
+// GCC 12 warns of its own header (_mm512_undefined_ps).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
 namespace phial::cpu {

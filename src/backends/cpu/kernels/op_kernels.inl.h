@@ -1,3 +1,10 @@
 // Fills OpKernels with the functions of this instruction set.
 
-inline OpKernels op_kernels() { return {}; }
+#include "backends/cpu/kernels/float_functions.inl.h"
+#include "backends/cpu/kernels/elementwise.inl.h"
+#include "backends/cpu/kernels/kv.inl.h"
+#include "backends/cpu/kernels/attention.inl.h"
+
+inline OpKernels op_kernels() {
+  return {rms_norm, add_row, swiglu_row, rope_row, store_k, store_v, attention_split, begin_merge, merge_split, finish_row};
+}

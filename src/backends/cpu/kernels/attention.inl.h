@@ -1,0 +1,321 @@
+// Attention over the tiles (pages) of one split, for up to kMaxQueries queries of one KV head: docs/numerics.md, "Attention".
+// Scores: one lane is one key, 16 keys lie side by side in a page. Values: one lane is one dimension. Both widen K and V in
+// registers; a block of up to kBlockQueries queries shares each load.
+
+constexpr int kBlockQueries = 6;
+constexpr int kTile = kPageTokens;
+constexpr int kTileVectors = kTile / 16;
+constexpr int32_t kScaleBlock = 32;  // q8_0
+
+struct KeysF32 {
+  const float* p;
+  int32_t head_dim;
+  F32x16 scale(int, int32_t) const { return zero_f32(); }
+  F32x16 get(int group, int32_t d, F32x16) const { return load(p + (static_cast<int64_t>(group) * head_dim + d) * 16); }
+};
+struct KeysF16 {
+  const uint16_t* p;
+  int32_t head_dim;
+  F32x16 scale(int, int32_t) const { return zero_f32(); }
+  F32x16 get(int group, int32_t d, F32x16) const { return load_f16(p + (static_cast<int64_t>(group) * head_dim + d) * 16); }
+};
+struct KeysQ8 {
+  const int8_t* p;
+  const uint16_t* scales;
+  int32_t head_dim;
+  F32x16 scale(int group, int32_t d) const { return load_f16(scales + (group * (head_dim / kScaleBlock) + d / kScaleBlock) * 16); }
+  F32x16 get(int group, int32_t d, F32x16 scale) const {
+    return mul(load_i8(p + (static_cast<int64_t>(group) * head_dim + d) * 16), scale);
+  }
+};
+
+struct ValuesF32 {
+  const float* p;
+  int32_t head_dim;
+  F32x16 get(int j, int32_t d) const { return load(p + static_cast<int64_t>(j) * head_dim + d); }
+  F32x16 get_first(int j, int32_t d, int n) const { return load_first(p + static_cast<int64_t>(j) * head_dim + d, n); }
+};
+struct ValuesF16 {
+  const uint16_t* p;
+  int32_t head_dim;
+  F32x16 get(int j, int32_t d) const { return load_f16(p + static_cast<int64_t>(j) * head_dim + d); }
+  F32x16 get_first(int j, int32_t d, int n) const {
+    uint16_t bits[16] = {};
+    __builtin_memcpy(bits, p + static_cast<int64_t>(j) * head_dim + d, static_cast<size_t>(n) * 2);
+    return load_f16(bits);
+  }
+};
+struct ValuesQ8 {
+  const int8_t* p;
+  const float* scales;  // widened
+  int32_t head_dim;
+  F32x16 get(int j, int32_t d) const {
+    return mul(load_i8(p + static_cast<int64_t>(j) * head_dim + d), splat(scales[j * (head_dim / kScaleBlock) + d / kScaleBlock]));
+  }
+  F32x16 get_first(int j, int32_t d, int) const { return get(j, d); }  // heads are whole blocks of 32
+};
+
+/// What a block of queries has in one tile.
+struct QueryBlock {
+  const float* const* queries;
+  int n;
+  int begin[kBlockQueries], end[kBlockQueries];  // visible slots
+  float carry[kBlockQueries];                    // exp(old max - new max)
+  alignas(64) float s[kBlockQueries][kTile];     // scores, then probabilities
+};
+
+/// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys.
+template <int kQueries, int kGroups, typename Keys>
+inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
+  F32x16 acc[kQueries][kGroups];
+  for (int i = 0; i < kQueries; ++i)
+    for (int g = 0; g < kGroups; ++g) acc[i][g] = zero_f32();
+  const float* q[kQueries];
+  for (int i = 0; i < kQueries; ++i) q[i] = block.queries[i];
+  for (int32_t d0 = 0; d0 < keys.head_dim; d0 += kScaleBlock) {
+    F32x16 scale[kGroups];
+    for (int g = 0; g < kGroups; ++g) scale[g] = keys.scale(group + g, d0);
+    const int32_t end = d0 + kScaleBlock < keys.head_dim ? d0 + kScaleBlock : keys.head_dim;
+    for (int32_t d = d0; d < end; ++d) {
+      F32x16 k[kGroups];
+      for (int g = 0; g < kGroups; ++g) k[g] = keys.get(group + g, d, scale[g]);
+      for (int i = 0; i < kQueries; ++i) {
+        const F32x16 x = splat(q[i][d]);
+        for (int g = 0; g < kGroups; ++g) acc[i][g] = fma(x, k[g], acc[i][g]);
+      }
+    }
+  }
+  for (int i = 0; i < kQueries; ++i)
+    for (int g = 0; g < kGroups; ++g) store(&block.s[i][(group + g) * 16], acc[i][g]);
+}
+
+template <int kQueries, typename Keys>
+void all_scores(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
+  constexpr int kGroups = kF32x16Registers >= 32 ? 4 : 1;
+  for (int g = first_group / kGroups * kGroups; g < end_group; g += kGroups) block_scores<kQueries, kGroups>(block, keys, g);
+}
+
+/// acc_d = acc_d * carry, then fma(p_j, v_jd, acc_d) for the visible j in order, for kVectors vectors of dimensions from d.
+template <int kQueries, int kVectors, typename Values>
+inline void block_values(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row, int32_t d) {
+  F32x16 acc[kQueries][kVectors];
+  int first = kTile, all_from = 0, all_to = kTile, end = 0;
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = mul(load(state.row(row + i) + d + 16 * v), splat(block.carry[i]));
+    first = block.begin[i] < first ? block.begin[i] : first;
+    end = block.end[i] > end ? block.end[i] : end;
+    all_from = block.begin[i] > all_from ? block.begin[i] : all_from;
+    all_to = block.end[i] < all_to ? block.end[i] : all_to;
+  }
+  const auto step = [&](int j, bool check) __attribute__((always_inline)) {
+    F32x16 x[kVectors];
+    for (int v = 0; v < kVectors; ++v) x[v] = values.get(j, d + 16 * v);
+    for (int i = 0; i < kQueries; ++i) {
+      if (check && (j < block.begin[i] || j >= block.end[i])) continue;
+      const F32x16 p = splat(block.s[i][j]);
+      for (int v = 0; v < kVectors; ++v) acc[i][v] = fma(p, x[v], acc[i][v]);
+    }
+  };
+  // Queries see different slots only at the causal edge and at the window's start.
+  if (all_from >= all_to) all_from = all_to = end;
+  for (int j = first; j < all_from; ++j) step(j, true);
+  for (int j = all_from; j < all_to; ++j) step(j, false);
+  for (int j = all_to; j < end; ++j) step(j, true);
+  for (int i = 0; i < kQueries; ++i)
+    for (int v = 0; v < kVectors; ++v) store(state.row(row + i) + d + 16 * v, acc[i][v]);
+}
+
+/// The last dimensions of a head that is not whole vectors; rare, so one query at a time.
+template <typename Values>
+inline void last_values(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row, int32_t d) {
+  for (int i = 0; i < block.n; ++i) {
+    F32x16 acc = mul(load(state.row(row + i) + d), splat(block.carry[i]));
+    for (int j = block.begin[i]; j < block.end[i]; ++j)
+      acc = fma(splat(block.s[i][j]), values.get_first(j, d, values.head_dim - d), acc);
+    store(state.row(row + i) + d, acc);
+  }
+}
+
+template <int kQueries, typename Values>
+void all_values(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row) {
+  constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
+  const int n_vectors = values.head_dim / 16;
+  const int n_chunks = (n_vectors + kMost - 1) / kMost;
+  int done = 0;
+  for (int c = 0; c < n_chunks; ++c) {
+    const int n = (n_vectors - done + n_chunks - c - 1) / (n_chunks - c);
+    const int32_t d = done * 16;
+    if constexpr (kMost == 4) {
+      if (n == 4) block_values<kQueries, 4>(block, values, state, row, d);
+      if (n == 3) block_values<kQueries, 3>(block, values, state, row, d);
+      if (n == 2) block_values<kQueries, 2>(block, values, state, row, d);
+    }
+    if (n == 1) block_values<kQueries, 1>(block, values, state, row, d);
+    done += n;
+  }
+  if (done * 16 < values.head_dim) last_values(block, values, state, row, done * 16);
+}
+
+/// Scores to probabilities; moves max and sum of each query on, and leaves the carry for its values.
+inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t row) {
+  alignas(64) float m[16] = {}, old[16] = {};
+  for (int i = 0; i < block.n; ++i) {
+    const int begin = block.begin[i], end = block.end[i];
+    if (begin >= end) continue;
+    F32x16 highest = splat(-__builtin_inff());
+    for (int v = 0; v < kTileVectors; ++v) {
+      F32x16 x = mul(load(&block.s[i][16 * v]), splat(task.scale));
+      if (task.softcap > 0) x = mul(splat(task.softcap), tanh(div(x, splat(task.softcap))));
+      if (begin > 16 * v) x = select(first_lanes(begin - 16 * v < 16 ? begin - 16 * v : 16), splat(-__builtin_inff()), x);
+      if (end < 16 * (v + 1)) x = select(first_lanes(end > 16 * v ? end - 16 * v : 0), x, splat(-__builtin_inff()));
+      highest = max(highest, x);
+      store(&block.s[i][16 * v], x);
+    }
+    const float top = max_lanes(highest);
+    old[i] = task.state.max(row + i);
+    m[i] = top > old[i] ? top : old[i];
+  }
+  alignas(64) float carry[16];
+  store(carry, exp(sub(load(old), load(m))));  // 1 for queries that see nothing here
+  for (int i = 0; i < block.n; ++i) {
+    block.carry[i] = carry[i];
+    if (block.begin[i] >= block.end[i]) continue;
+    F32x16 sum = zero_f32();
+    for (int v = 0; v < kTileVectors; ++v) {
+      const F32x16 p = exp(sub(load(&block.s[i][16 * v]), splat(m[i])));
+      sum = add(sum, p);
+      store(&block.s[i][16 * v], p);
+    }
+    task.state.max(row + i) = m[i];
+    task.state.sum(row + i) = __builtin_fmaf(task.state.sum(row + i), carry[i], sum_lanes(sum));
+  }
+}
+
+/// Calls f(std-free integral constant) for n in 1..kBlockQueries.
+template <int kN>
+struct Count {
+  static constexpr int value = kN;
+};
+template <typename F>
+inline void with_count(int n, F&& f) {
+  switch (n) {
+    case 1: return f(Count<1>{});
+    case 2: return f(Count<2>{});
+    case 3: return f(Count<3>{});
+    case 4: return f(Count<4>{});
+    case 5: return f(Count<5>{});
+    default: return f(Count<6>{});
+  }
+}
+
+template <typename Keys>
+inline void scores_with(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
+  with_count(block.n, [&](auto n) { all_scores<decltype(n)::value>(block, keys, first_group, end_group); });
+}
+template <typename Values>
+inline void values_with(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row) {
+  with_count(block.n, [&](auto n) { all_values<decltype(n)::value>(block, values, state, row); });
+}
+
+/// Sets the visible slots of each query in a tile; false when none sees any.
+inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t tile, int32_t window, int& first, int& end) {
+  first = kTile;
+  end = 0;
+  for (int i = 0; i < block.n; ++i) {
+    const int32_t last = positions[i] - tile * kTile + 1;
+    const int32_t begin = window > 0 ? last - window : 0;
+    block.begin[i] = begin > 0 ? begin : 0;
+    block.end[i] = last < kTile ? last : kTile;
+    if (block.begin[i] >= block.end[i]) {
+      block.begin[i] = block.end[i] = 0;
+      continue;
+    }
+    first = block.begin[i] < first ? block.begin[i] : first;
+    end = block.end[i] > end ? block.end[i] : end;
+  }
+  return first < end;
+}
+
+inline void attention_split(const AttentionTask& task) {
+  const KvLayer& kv = *task.kv;
+  const int32_t head_dim = kv.head_dim;
+  const uint64_t k_bytes = kv_page_bytes(kv.k_dtype, kv.n_kv_heads, head_dim);
+  const uint64_t v_bytes = kv_page_bytes(kv.v_dtype, kv.n_kv_heads, head_dim);
+  const int64_t page_values = static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * head_dim;
+  const int64_t head_at = k_index(head_dim, task.kv_head, 0, 0);  // the same in K and V pages
+  const int64_t scales_at = head_at / kScaleBlock;
+  const SoftmaxState& state = task.state;
+
+  for (int i = 0; i < task.n_queries; ++i) {
+    for (int64_t d = 0; d < state.stride() - 16; d += 16) store(state.row(i) + d, zero_f32());
+    state.max(i) = -__builtin_inff();
+    state.sum(i) = 0;
+  }
+  alignas(64) float v_scales[kTile * kMaxHeadDimQ8 / kScaleBlock];
+  QueryBlock block;
+  const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
+  for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
+    const std::byte* k_page = kv.k + task.pages[tile] * k_bytes;
+    const std::byte* v_page = kv.v + task.pages[tile] * v_bytes;
+    if (kv.v_dtype == DType::q8_0) {
+      const uint16_t* from = reinterpret_cast<const uint16_t*>(v_page + page_values) + scales_at;
+      for (int i = 0; i < kTile * head_dim / kScaleBlock; i += 16) store(v_scales + i, load_f16(from + i));
+    }
+    int row = 0;
+    for (int b = 0; b < n_blocks; ++b) {
+      block.queries = task.queries + row;
+      block.n = (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b);
+      int first, end;
+      if (set_visible(block, task.positions + row, tile, task.window, first, end)) {
+        const int first_group = first / 16, end_group = (end + 15) / 16;
+        switch (kv.k_dtype) {
+          case DType::f32:
+            scores_with(block, KeysF32{reinterpret_cast<const float*>(k_page) + head_at, head_dim}, first_group, end_group);
+            break;
+          case DType::f16:
+            scores_with(block, KeysF16{reinterpret_cast<const uint16_t*>(k_page) + head_at, head_dim}, first_group, end_group);
+            break;
+          default:
+            scores_with(block, KeysQ8{reinterpret_cast<const int8_t*>(k_page) + head_at,
+                                      reinterpret_cast<const uint16_t*>(k_page + page_values) + scales_at, head_dim},
+                        first_group, end_group);
+        }
+        block_softmax(block, task, row);
+        switch (kv.v_dtype) {
+          case DType::f32: values_with(block, ValuesF32{reinterpret_cast<const float*>(v_page) + head_at, head_dim}, state, row); break;
+          case DType::f16: values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row); break;
+          default: values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);
+        }
+      }
+      row += block.n;
+    }
+  }
+}
+
+inline void begin_merge(const SoftmaxState& total, int64_t n_rows) {
+  for (int64_t i = 0; i < n_rows; ++i) {
+    for (int64_t d = 0; d < total.stride() - 16; d += 16) store(total.row(i) + d, zero_f32());
+    total.max(i) = -__builtin_inff();
+    total.sum(i) = 0;
+  }
+}
+
+inline void merge_split(const SoftmaxState& total, const SoftmaxState& split, int64_t n_rows) {
+  for (int64_t i = 0; i < n_rows; ++i) {
+    if (split.max(i) == -__builtin_inff()) continue;  // saw nothing
+    const float m = total.max(i) > split.max(i) ? total.max(i) : split.max(i);
+    alignas(64) float difference[16] = {total.max(i) - m, split.max(i) - m};
+    store(difference, exp(load(difference)));
+    const float a = difference[0], b = difference[1];
+    total.max(i) = m;
+    total.sum(i) = __builtin_fmaf(total.sum(i), a, split.sum(i) * b);
+    for (int64_t d = 0; d < total.stride() - 16; d += 16)
+      store(total.row(i) + d, fma(load(total.row(i) + d), splat(a), mul(load(split.row(i) + d), splat(b))));
+  }
+}
+
+inline void finish_row(float* out, const SoftmaxState& total, int64_t row) {
+  const F32x16 sum = splat(total.sum(row));
+  for (int32_t d = 0; d < total.head_dim; d += 16)
+    store_first(out + d, div(load(total.row(row) + d), sum), total.head_dim - d < 16 ? total.head_dim - d : 16);
+}

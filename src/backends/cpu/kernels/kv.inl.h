@@ -1,0 +1,68 @@
+// One head of one token written to its slot of a K or V page, in the page's format.
+
+/// The head as it is stored: f16 bits, or int8 blocks of 32 with f16 scales. Room for whole lanes.
+inline void to_f16(const float* x, int32_t n, uint16_t* out) {
+  int32_t i = 0;
+  for (; i + 16 <= n; i += 16) store_f16(out + i, load(x + i));
+  if (i < n) store_f16(out + i, load_first(x + i, n - i));
+}
+
+inline float quantize_32(const float* x, int8_t* q) {
+  const F32x16 a = load(x), b = load(x + 16);
+  const float amax = max_lanes(max(abs(a), abs(b)));
+  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : 127.0f / amax);
+  store_i8(q, to_i32(mul(a, inverse)));
+  store_i8(q + 16, to_i32(mul(b, inverse)));
+  return amax / 127.0f;
+}
+
+inline uint16_t one_f16(float x) {
+  uint16_t lanes[16];
+  store_f16(lanes, splat(x));
+  return lanes[0];
+}
+
+constexpr int32_t kHeadChunk = 64;  // dimensions converted at once
+
+inline void store_k(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x) {
+  const int64_t at = k_index(kv.head_dim, head, slot, 0);
+  if (kv.k_dtype == DType::f32) {
+    float* to = reinterpret_cast<float*>(page) + at;
+    for (int32_t d = 0; d < kv.head_dim; ++d) to[d * kKeyLanes] = x[d];
+  } else if (kv.k_dtype == DType::f16) {
+    uint16_t* to = reinterpret_cast<uint16_t*>(page) + at;
+    for (int32_t d0 = 0; d0 < kv.head_dim; d0 += kHeadChunk) {
+      uint16_t bits[kHeadChunk];
+      const int32_t n = kv.head_dim - d0 < kHeadChunk ? kv.head_dim - d0 : kHeadChunk;
+      to_f16(x + d0, n, bits);
+      for (int32_t d = 0; d < n; ++d) to[(d0 + d) * kKeyLanes] = bits[d];
+    }
+  } else {
+    int8_t* to = reinterpret_cast<int8_t*>(page) + at;
+    uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
+    for (int32_t d0 = 0; d0 < kv.head_dim; d0 += 32) {
+      int8_t q[32];
+      scales[k_scale_index(kv.head_dim, head, slot, d0)] = one_f16(quantize_32(x + d0, q));
+      for (int32_t d = 0; d < 32; ++d) to[(d0 + d) * kKeyLanes] = q[d];
+    }
+  }
+}
+
+inline void store_v(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x) {
+  const int64_t at = v_index(kv.head_dim, head, slot, 0);
+  if (kv.v_dtype == DType::f32) {
+    __builtin_memcpy(reinterpret_cast<float*>(page) + at, x, static_cast<size_t>(kv.head_dim) * 4);
+  } else if (kv.v_dtype == DType::f16) {
+    for (int32_t d0 = 0; d0 < kv.head_dim; d0 += kHeadChunk) {
+      uint16_t bits[kHeadChunk];
+      const int32_t n = kv.head_dim - d0 < kHeadChunk ? kv.head_dim - d0 : kHeadChunk;
+      to_f16(x + d0, n, bits);
+      __builtin_memcpy(reinterpret_cast<uint16_t*>(page) + at + d0, bits, static_cast<size_t>(n) * 2);
+    }
+  } else {
+    int8_t* to = reinterpret_cast<int8_t*>(page) + at;
+    uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
+    for (int32_t d0 = 0; d0 < kv.head_dim; d0 += 32)
+      scales[v_scale_index(kv.head_dim, head, slot, d0)] = one_f16(quantize_32(x + d0, to + d0));
+  }
+}
