@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "quant/block_formats.h"
+#include "quant/encode.h"
 
 namespace phial {
 namespace {
@@ -96,6 +97,9 @@ Codec make_codec() {
     Codec c;
     c.decode = decode_blocks<D>;
     c.find_non_finite = find_non_finite_block<D>;
+    c.encode = [](const float* in, std::byte* out, int64_t n, const float* importance) {
+      quantize_rows(in, 1, n, D, importance, out);
+    };
     return c;
   }
 }
