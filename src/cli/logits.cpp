@@ -6,6 +6,7 @@
 #include "files.h"
 #include "flags.h"
 #include "phial/engine.h"
+#include "phial/error.h"
 #include "phial/npy.h"
 #include "terminal.h"
 #include "verb.h"
@@ -69,7 +70,8 @@ int logits_verb(const std::vector<std::string>& args) {
   const double begin = now_seconds();
   model->logits(ids, [&](int64_t position, std::span<const float> row) {
     writer.row(row);
-    show({"logits", "", static_cast<uint64_t>(position + 1), ids.size(), ""});
+    if (!show({"logits", "", static_cast<uint64_t>(position + 1), ids.size(), ""}))
+      throw Error(ErrorCode::cancelled, "interrupted; nothing was written");
   });
   bar.clear();
   writer.finish();

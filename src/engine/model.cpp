@@ -140,6 +140,14 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   info.file_type = file_type_name(metadata);
   info.device = engine->device->name() + " (" + engine->device->description() + ")";
   for (const TensorEntry& t : file->tensors()) info.n_parameters += t.n_values();
+  const TensorEntry* head = nullptr;
+  for (const ExpectedTensor& e : expected_tensors(arch, config)) {
+    const TensorEntry* t = file->find(e.gguf);
+    if (!t) continue;
+    if (e.spec->role == Role::matrix) info.matrix_values += t->n_values(), info.matrix_bytes += t->n_bytes;
+    if (e.spec->role == Role::output || (e.spec->role == Role::embedding && !head)) head = t;
+  }
+  if (head) info.matrix_bytes += head->n_bytes;
   for (const auto& f : file->files()) info.file_bytes += f->size();
   info.weight_bytes = loader.n_bytes();
   info.kv_bytes = engine->runner->kv_bytes();
