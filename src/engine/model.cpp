@@ -8,20 +8,22 @@
 #include "engine/memory_plan.h"
 #include "formats/gguf.h"
 #include "formats/metadata_override.h"
-#include "phial/quantize.h"
+#include "quant/recipe.h"
 #include "tensor/registry.h"
 #include "tokenizer/vocab.h"
 
 namespace phial {
 namespace {
 
+/// The mix that general.file_type names; a number that is no mix of ours stays a number.
 std::string file_type_name(const Metadata& metadata) {
   const int64_t id = metadata.integer("general.file_type", -1);
-  if (id == 0) return "F32";
-  if (id == 1) return "F16";
-  for (const MixInfo& mix : quantization_mixes())
-    if (mix.ftype == id) return mix.name;
-  return id < 0 ? "" : "type " + std::to_string(id);
+  if (id < 0) return "";
+  try {
+    return std::string(mix_row(parse_mix(std::to_string(id))).name);
+  } catch (const Error&) {
+    return "type " + std::to_string(id);
+  }
 }
 
 void check_options(const RunOptions& o) {
