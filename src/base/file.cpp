@@ -206,6 +206,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) { write_at(position_, b
 
 void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
   PHIAL_CHECK(fd_ >= 0);
+  flushed_ = false;
   size_t done = 0;
   while (done < bytes.size()) {
     size_t n_asked = std::min(bytes.size() - done, kMaxTransfer);
@@ -229,22 +230,27 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
   position_ = std::max(position_, offset + done);
 }
 
-void AtomicFile::seal() {
-  if (fd_ < 0) return;
+void AtomicFile::flush() {
+  if (flushed_) return;
   const int fault = fault_hook ? fault_hook(n_writes_) : 0;
   ++n_writes_;
   int number = fault < 0 && fault != -EINTR ? -fault : 0;
   while (number == 0 && ::fsync(fd_) != 0) {
     if (errno != EINTR) number = errno;
   }
-  if (number == 0 && temporary_.empty()) {
-    const std::string name = temporary_name(path_);
-    if (::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", fd_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0)
-      temporary_ = name;
-    else
-      number = errno;
-  }
   if (number != 0) fail(ErrorCode::io, "writing {}: {}; the target is as it was", shown(path_), error_text(number));
+  flushed_ = true;
+}
+
+void AtomicFile::seal() {
+  if (fd_ < 0) return;
+  flush();
+  if (temporary_.empty()) {
+    const std::string name = temporary_name(path_);
+    if (::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", fd_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      fail(ErrorCode::io, "writing {}: {}; the target is as it was", shown(path_), error_text(errno));
+    temporary_ = name;
+  }
   ::close(std::exchange(fd_, -1));
 }
 

@@ -73,7 +73,9 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);             // at the end of what was written
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }
-  /// fsync and close: nothing can be written any more, the target is still as it was. commit() does it where needed.
+  /// fsync; the target is still as it was. commit() does it where needed.
+  void flush();
+  /// flush and close: nothing can be written any more. Frees the descriptor, but a kill from here on leaves a .tmp file.
   void seal();
   void commit();
 
@@ -84,6 +86,7 @@ class AtomicFile {
  private:
   std::string path_, temporary_;
   uint64_t position_ = 0, n_writes_ = 0;
+  bool flushed_ = false;
   int fd_ = -1;
 };
 

@@ -60,7 +60,7 @@ uint32_t type_id(const MetaValue& value) {
   return index >= 12 ? 9 : index < 9 ? index : index + 1;
 }
 
-constexpr size_t kMaxShards = 65535;
+constexpr size_t kMaxShards = 65535, kMaxOpenShards = 128;
 
 }  // namespace
 
@@ -204,7 +204,11 @@ void GgufWriter::Impl::advance() {
     for (; tensor < s.tensors.size() && written == s.tensors[tensor].n_bytes(); ++tensor, written = 0)
       pad_to(s.data_begin + (tensor + 1 < s.tensors.size() ? s.offsets[tensor + 1] : s.data_bytes));
     if (tensor < s.tensors.size()) return;
-    s.file->seal();
+    // Open files vanish when the process is killed, but there is a limit to how many may be open.
+    if (shards.size() <= kMaxOpenShards)
+      s.file->flush();
+    else
+      s.file->seal();
     ++shard;
     tensor = 0;
     if (shard < shards.size()) begin_shard();
@@ -242,6 +246,7 @@ void GgufWriter::finish() {
   if (w.shard != w.shards.size())
     fail(ErrorCode::internal, "{}: tensor {} has only {} of its bytes", printable(w.path, 1024),
          printable(w.shards[w.shard].tensors[w.tensor].name), w.written);
+  for (Impl::Shard& s : w.shards) s.file->seal();
   // The first shard last: a model that can be opened is a complete one.
   for (size_t i = w.shards.size(); i-- > 0;) w.shards[i].file->commit();
   w.finished = true;

@@ -179,7 +179,7 @@ class HeaderEvents {
 };
 
 /// The data of the tensors must fill the rest of the file: no overlap, no hole, nothing behind. Empty tensors may be anywhere in it.
-void check_layout(const std::vector<TensorEntry>& tensors, uint64_t n_data, const std::string& where) {
+void check_layout(std::span<const TensorEntry> tensors, uint64_t n_data, const std::string& where) {
   std::vector<uint32_t> order(tensors.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint32_t>(i);
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return tensors[a].offset < tensors[b].offset; });
@@ -216,9 +216,9 @@ std::string shard_in_folder(const fs::path& folder, const std::string& name) {
     fail(ErrorCode::path, "{}: the index names \"{}\", which is not a plain file name; the checkpoint is damaged or hostile",
          printable(folder.string(), 1024), printable(name));
   const fs::path path = folder / name;
-  std::error_code error;
-  const fs::path real = fs::canonical(path, error), home = fs::canonical(folder, error);
-  if (error) return path.string();  // opening it will say what is wrong
+  std::error_code bad_path, bad_folder;
+  const fs::path real = fs::canonical(path, bad_path), home = fs::canonical(folder, bad_folder);
+  if (bad_path || bad_folder) return path.string();  // opening it will say what is wrong
   const bool in_folder = real.parent_path() == home;
   // The Hub's cache: models--x/snapshots/<revision>/file is a link to models--x/blobs/<hash>.
   const bool in_blobs = home.parent_path().filename() == "snapshots" && real.parent_path() == home.parent_path().parent_path() / "blobs";
@@ -228,12 +228,13 @@ std::string shard_in_folder(const fs::path& folder, const std::string& name) {
   return path.string();
 }
 
-struct OneFile {
-  std::vector<TensorEntry> tensors;
+struct Header {
+  std::vector<TensorEntry> tensors;  // offsets are from data_begin; names may repeat, the layout is unchecked
   Json metadata = Json::object();
+  uint64_t data_begin = 0;
 };
 
-OneFile read_header(const InputFile& file) {
+Header read_header(const InputFile& file) {
   const std::string where = printable(file.path(), 1024);
   if (file.size() < 8)
     fail(ErrorCode::trunc, "{}: {} bytes are too few for a safetensors file; download it again", where, file.size());
@@ -249,13 +250,11 @@ OneFile read_header(const InputFile& file) {
   if (text[0] != '{') fail(ErrorCode::json, "{}: the header does not begin with '{{'; it is not a safetensors file", where);
   if (text.find('\0') != std::string::npos)  // which the JSON library would take for the end
     fail(ErrorCode::json, "{}: the header has a NUL byte; the file is damaged", where);
-  OneFile result;
-  HeaderEvents events(where, result.tensors, result.metadata);
+  Header header;
+  HeaderEvents events(where, header.tensors, header.metadata);
   Json::sax_parse(text, &events);
-  for (TensorEntry& tensor : result.tensors) tensor.name.shrink_to_fit();
-  check_layout(result.tensors, file.size() - 8 - n_header, where);
-  for (TensorEntry& tensor : result.tensors) tensor.offset += 8 + n_header;
-  return result;
+  header.data_begin = (CheckedSize(n_header) + 8).value();
+  return header;
 }
 
 }  // namespace
@@ -267,14 +266,18 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
 }
 
 void SafetensorsFile::add_file(const std::string& path) {
-  files_.push_back(std::make_shared<InputFile>(path));
-  OneFile one = read_header(*files_.back());
-  if (files_.size() == 1) header_metadata_ = std::move(one.metadata);
-  tensors_.reserve(tensors_.size() + one.tensors.size());
-  for (TensorEntry& tensor : one.tensors) {
+  const InputFile& file = *files_.emplace_back(std::make_shared<InputFile>(path));
+  Header header = read_header(file);
+  if (files_.size() == 1) header_metadata_ = std::move(header.metadata);
+  const size_t first = tensors_.size();
+  tensors_.reserve(first + header.tensors.size());
+  for (TensorEntry& tensor : header.tensors) {
     tensor.file = static_cast<int>(files_.size()) - 1;
     add(std::move(tensor));
   }
+  const std::span<TensorEntry> added = std::span(tensors_).subspan(first);
+  check_layout(added, file.size() - header.data_begin, printable(path, 1024));
+  for (TensorEntry& tensor : added) tensor.offset = (CheckedSize(tensor.offset) + header.data_begin).value();
 }
 
 SafetensorsFile SafetensorsFile::open_folder(const std::string& folder) {
