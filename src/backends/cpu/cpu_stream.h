@@ -10,10 +10,13 @@
 
 namespace phial::cpu {
 
+struct LinearJob;
+struct LinearScratch;
+
 class CpuStream : public Stream {
  public:
-  CpuStream(Workspace& workspace, ThreadPool& pool, const KernelTable& kernels)
-      : Stream(workspace), pool_(pool), kernels_(kernels) {}
+  CpuStream(Workspace& workspace, ThreadPool& pool, const KernelTable& kernels);
+  ~CpuStream() override;
 
   void get_rows(Tensor out, const Weight& table, const int32_t* ids) override;
   void gather(Tensor out, Tensor x, const int32_t* rows) override;
@@ -25,9 +28,15 @@ class CpuStream : public Stream {
   void kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs& step) override;
   void attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) override;
 
+  void linear_add(Tensor residual, Tensor x, const Weight& w, const Weight& bias) override;
+
  private:
+  void run_linear(const LinearJob& job);
+  void run_linear_block(const LinearJob& job, int64_t first_token, int64_t n_tokens);
+
   ThreadPool& pool_;
   const KernelTable& kernels_;
+  std::unique_ptr<LinearScratch> linear_scratch_;
 };
 
 }  // namespace phial::cpu

@@ -1,4 +1,12 @@
-// Entry points of the matrix product kernels of one instruction set.
+// Matrix product kernels of one instruction set, one entry per weight format, and the layouts they share with the driver.
+//
+// Packed weights: panels of 16 rows. A GGUF block is cut into dwords; dword i of the 16 rows lie side by side as one
+// 64-byte line. A f16 that is not part of a dword goes to the panel's head, 16 rows side by side. So packing is a
+// transposition: lossless, the same size, and each 32-bit lane belongs to one row.
+// Chunk: the run of k that is unpacked and multiplied at once. Panel: a chunk of 16 rows unpacked for the tile kernels.
+// Activations: per chunk, per tile of up to kTileTokens tokens, one record; values of the tile's n tokens are interleaved
+// every 4 bytes, so that the kernel's broadcasts walk memory in order: [chunk_k / 4][n] dwords of int8, then
+// [chunk_k / group][n] scales, then [n_aux][n] dwords (ActAux).
 #pragma once
 
 #include <cstddef>
@@ -8,6 +16,64 @@
 
 namespace phial::cpu {
 
-struct LinearKernels {};
+inline constexpr int kPanelRows = 16;
+inline constexpr int kTileTokens = 6;
+inline constexpr int kMaxPanels = 2;  // panels a tile kernel takes at once
+inline constexpr int kChunkK = 256;       // quantized formats
+inline constexpr int kFloatChunkK = 64;   // f32, f16, bf16
+
+struct PackLayout {
+  int n_lines;       // dwords of a block that become lines
+  int dword_offset;  // where they begin in the block
+  int half_offset;   // a f16 beside them, or -1
+  uint32_t flip;     // xor-ed into every line: 0x80 in each byte makes signed levels unsigned
+  int bits_line;     // line that holds one bit for each of 32 values, reordered to byte b, bit j = value 4 j + b; or -1
+};
+
+/// What a kernel wants to know of the quantized activations beside values and scales.
+enum class ActAux : uint8_t {
+  none,
+  pairs16,       // sums of 16 as words (s[4i], s[4i+2]), (s[4i+1], s[4i+3]): 8 dwords
+  pairs32,       // sums of 32 likewise: 4 dwords
+  offset16,      // -offset * sum of 16, int32: 16 dwords
+  offset32,      // -offset * sum of 32, int32: 8 dwords
+  offset_group,  // -offset * sum of the group, int32
+  sums32,        // sum of 32 as f32: 8 dwords
+};
+
+struct ActLayout {
+  int chunk_k;     // values per record and token
+  int group;       // values per scale; 0 = f32 values, no scales
+  ActAux aux;
+  int offset;
+  int n_aux;
+  int token_bytes() const { return group == 0 ? chunk_k * 4 : chunk_k + (chunk_k / group + n_aux) * 4; }
+};
+
+struct LinearFormat {
+  DType dtype;
+  PackLayout pack;
+  ActLayout act;
+  uint32_t panel_bytes;
+  /// One chunk of n_blocks blocks of 16 rows to a panel. lines: 64-byte aligned.
+  void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel);
+  /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens.
+  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc);
+};
+
+struct LinearKernels {
+  const LinearFormat* formats = nullptr;
+  int n_formats = 0;
+  /// One tile of n tokens, all chunks: x [n] rows of n_cols values (stride apart); out: the record of the first chunk,
+  /// the next chunk's chunk_stride bytes on. The last chunk is filled with zeros.
+  void (*quantize_tile)(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
+                        int64_t chunk_stride) = nullptr;
+
+  const LinearFormat* find(DType dtype) const {
+    for (int i = 0; i < n_formats; ++i)
+      if (formats[i].dtype == dtype) return &formats[i];
+    return nullptr;
+  }
+};
 
 }  // namespace phial::cpu

@@ -94,6 +94,55 @@ inline void store_i8(int8_t* p, I32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 
+// Lines of 64 bytes: 16 rows x 4 consecutive k.
+inline I32x16 load_line(const uint8_t* p) { return {load_256(p), load_256(p + 32)}; }
+inline void store_line(uint8_t* p, I32x16 v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), v.b);
+}
+inline I32x16 bits_and(I32x16 x, I32x16 y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
+inline I32x16 bits_or(I32x16 x, I32x16 y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
+template <int N>
+inline I32x16 shift_right_bits(I32x16 x) { return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)}; }
+inline I32x16 mul_words(I32x16 x, I32x16 y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
+inline I32x16 add_bytes(I32x16 x, I32x16 y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }
+/// The four bytes at p in every lane.
+inline I32x16 splat_dword(const void* p) {
+  int32_t v;
+  __builtin_memcpy(&v, p, 4);
+  return splat(v);
+}
+template <int kMaxWeight>
+inline __m256i dot_bytes_256(__m256i acc, __m256i u, __m256i s) {
+#ifdef PHIAL_AVX_VNNI
+  return _mm256_dpbusd_avx_epi32(acc, u, s);
+#else
+  const __m256i ones = _mm256_set1_epi16(1);
+  if constexpr (kMaxWeight <= 127) {  // a pair is at most 2 * 127 * 127 < 2^15: maddubs does not saturate
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), ones));
+  } else {  // u = low 7 bits + top bit; 2 * 128 * 127 < 2^15
+    const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(127)), s);
+    const __m256i top = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(-128)), s);
+    return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(top, ones)));
+  }
+#endif
+}
+/// acc + sum of four products per lane, u unsigned bytes of at most kMaxWeight, s signed bytes in -127..127. Exact.
+template <int kMaxWeight>
+inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
+  return {dot_bytes_256<kMaxWeight>(acc.a, u.a, s.a), dot_bytes_256<kMaxWeight>(acc.b, u.b, s.b)};
+}
+/// acc + sum of two products of signed words per lane.
+inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};
+}
+inline F32x16 f16_of_low(I32x16 x) {  // low half of each lane
+  const __m256i low = _mm256_set1_epi32(0xFFFF);
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low)), 0xD8);
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(words)), _mm256_cvtph_ps(_mm256_extracti128_si256(words, 1))};
+}
+inline F32x16 f16_of_high(I32x16 x) { return f16_of_low(shift_right_bits<16>(x)); }
+
 /// The tree of docs/numerics.md: lanes i and i + 8, then 4, 2, 1 apart.
 inline float sum_lanes(F32x16 v) {
   const __m256 a = _mm256_add_ps(v.a, v.b);

@@ -54,6 +54,29 @@ inline I32x16 shift_right(I32x16 a) { return _mm512_srai_epi32(a, N); }  // keep
 /// Low byte of each lane, no saturation.
 inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
 
+// Lines of 64 bytes: 16 rows x 4 consecutive k.
+inline I32x16 load_line(const uint8_t* p) { return _mm512_load_si512(p); }
+inline void store_line(uint8_t* p, I32x16 v) { _mm512_store_si512(p, v); }
+inline I32x16 bits_and(I32x16 a, I32x16 b) { return _mm512_and_si512(a, b); }
+inline I32x16 bits_or(I32x16 a, I32x16 b) { return _mm512_or_si512(a, b); }
+template <int N>
+inline I32x16 shift_right_bits(I32x16 a) { return _mm512_srli_epi32(a, N); }
+inline I32x16 mul_words(I32x16 a, I32x16 b) { return _mm512_mullo_epi16(a, b); }  // 32 products of 16 bits
+inline I32x16 add_bytes(I32x16 a, I32x16 b) { return _mm512_add_epi8(a, b); }
+/// The four bytes at p in every lane.
+inline I32x16 splat_dword(const void* p) {
+  int32_t v;
+  __builtin_memcpy(&v, p, 4);
+  return _mm512_set1_epi32(v);
+}
+/// acc + sum of four products per lane, u unsigned bytes of at most kMaxWeight, s signed bytes in -127..127. Exact.
+template <int kMaxWeight>
+inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) { return _mm512_dpbusd_epi32(acc, u, s); }
+/// acc + sum of two products of signed words per lane.
+inline I32x16 dot_words(I32x16 acc, I32x16 a, I32x16 b) { return _mm512_dpwssd_epi32(acc, a, b); }
+inline F32x16 f16_of_low(I32x16 a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }  // low half of each lane
+inline F32x16 f16_of_high(I32x16 a) { return f16_of_low(_mm512_srli_epi32(a, 16)); }
+
 /// The tree of docs/numerics.md: lanes i and i + 8, then 4, 2, 1 apart.
 inline float sum_lanes(F32x16 v) {
   const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));

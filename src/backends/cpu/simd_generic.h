@@ -88,6 +88,51 @@ template <int N>
 inline I32x16 shift_right(I32x16 x) { I32x16 r; PHIAL_LANES(x.lane[i] >> N); }
 inline void store_i8(int8_t* p, I32x16 v) { for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]); }
 
+// Lines of 64 bytes: 16 rows x 4 consecutive k.
+inline I32x16 load_line(const uint8_t* p) { I32x16 r; __builtin_memcpy(&r, p, 64); return r; }
+inline void store_line(uint8_t* p, I32x16 v) { __builtin_memcpy(p, &v, 64); }
+inline I32x16 bits_and(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(x.lane[i] & y.lane[i]); }
+inline I32x16 bits_or(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(x.lane[i] | y.lane[i]); }
+template <int N>
+inline I32x16 shift_right_bits(I32x16 x) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) >> N)); }
+inline int32_t mul_word_pair(uint32_t x, uint32_t y) {
+  return wrapped(((x & 0xFFFF) * (y & 0xFFFF) & 0xFFFF) | (x >> 16) * (y >> 16) << 16);
+}
+inline I32x16 mul_words(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(mul_word_pair(uint32_t(x.lane[i]), uint32_t(y.lane[i]))); }
+inline I32x16 add_bytes(I32x16 x, I32x16 y) {
+  I32x16 r;  // carries stop at the top bit of each byte
+  PHIAL_LANES(wrapped(((uint32_t(x.lane[i]) & 0x7F7F7F7F) + (uint32_t(y.lane[i]) & 0x7F7F7F7F)) ^
+                      ((uint32_t(x.lane[i]) ^ uint32_t(y.lane[i])) & 0x80808080)));
+}
+/// The four bytes at p in every lane.
+inline I32x16 splat_dword(const void* p) {
+  int32_t v;
+  __builtin_memcpy(&v, p, 4);
+  return splat(v);
+}
+inline int32_t dot4(uint32_t u, uint32_t s) {
+  int32_t sum = 0;
+  for (int b = 0; b < 32; b += 8) sum += static_cast<int32_t>(u >> b & 255) * static_cast<int8_t>(s >> b & 255);
+  return sum;
+}
+inline int32_t dot2(uint32_t x, uint32_t y) {
+  return int32_t{static_cast<int16_t>(x & 0xFFFF)} * static_cast<int16_t>(y & 0xFFFF) +
+         int32_t{static_cast<int16_t>(x >> 16)} * static_cast<int16_t>(y >> 16);
+}
+/// acc + sum of four products per lane, u unsigned bytes of at most kMaxWeight, s signed bytes in -127..127. Exact.
+template <int kMaxWeight>
+inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
+  I32x16 r;
+  PHIAL_LANES(acc.lane[i] + dot4(uint32_t(u.lane[i]), uint32_t(s.lane[i])));
+}
+/// acc + sum of two products of signed words per lane.
+inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(acc.lane[i] + dot2(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
+}
+inline F32x16 f16_of_low(I32x16 x) { F32x16 r; PHIAL_LANES(f16_value(static_cast<uint16_t>(x.lane[i]))); }
+inline F32x16 f16_of_high(I32x16 x) { F32x16 r; PHIAL_LANES(f16_value(static_cast<uint16_t>(uint32_t(x.lane[i]) >> 16))); }
+
 #undef PHIAL_LANES
 
 /// The tree of docs/numerics.md: lanes i and i + 8, then 4, 2, 1 apart.

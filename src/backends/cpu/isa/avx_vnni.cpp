@@ -9,6 +9,7 @@
 
 namespace phial::cpu {
 namespace avx_vnni {
+#define PHIAL_AVX_VNNI
 #include "backends/cpu/simd_avx2.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"

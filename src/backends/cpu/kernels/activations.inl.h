@@ -1,0 +1,82 @@
+// Activations to int8 in the order the tile kernels read (linear_kernels.h), with the numbers of docs/numerics.md.
+
+/// One token's part of a group: its scale, and its values as int8.
+inline float quantize_group(const float* x, int n, int8_t* q) {
+  F32x16 top = zero_f32();
+  for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
+  const float amax = max_lanes(top);
+  const F32x16 inverse = splat(amax > 0 ? 127.0f / amax : 0.0f);
+  for (int i = 0; i < n; i += 16) store_i8(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
+  return amax / 127.0f;
+}
+
+/// The aux dwords of a chunk from its sums of 16.
+inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out) {
+  int32_t sum32[8];
+  for (int i = 0; i < 8; ++i) sum32[i] = sum16[2 * i] + sum16[2 * i + 1];
+  const auto pair = [](int32_t low, int32_t high) {
+    return static_cast<int32_t>((static_cast<uint32_t>(low) & 0xFFFFu) | static_cast<uint32_t>(high) << 16);
+  };
+  switch (layout.aux) {
+    case ActAux::none: return;
+    case ActAux::pairs16:
+      for (int i = 0; i < 8; ++i) out[i] = pair(sum16[i / 2 * 4 + i % 2], sum16[i / 2 * 4 + i % 2 + 2]);
+      return;
+    case ActAux::pairs32:
+      for (int i = 0; i < 4; ++i) out[i] = pair(sum32[i / 2 * 4 + i % 2], sum32[i / 2 * 4 + i % 2 + 2]);
+      return;
+    case ActAux::offset16:
+      for (int i = 0; i < 16; ++i) out[i] = -layout.offset * sum16[i];
+      return;
+    case ActAux::offset32:
+      for (int i = 0; i < 8; ++i) out[i] = -layout.offset * sum32[i];
+      return;
+    case ActAux::offset_group:
+      for (int g = 0; g < layout.n_aux; ++g) {
+        int32_t sum = 0;
+        for (int i = g * layout.group / 16; i < (g + 1) * layout.group / 16; ++i) sum += sum16[i];
+        out[g] = -layout.offset * sum;
+      }
+      return;
+    case ActAux::sums32:
+      for (int i = 0; i < 8; ++i) out[i] = __builtin_bit_cast(int32_t, static_cast<float>(sum32[i]));
+      return;
+  }
+}
+
+inline void scatter(const int32_t* values, int count, int n, int t, std::byte* out) {
+  for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, values + i, 4);
+}
+
+inline void quantize_tile(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
+                          int64_t chunk_stride) {
+  for (int64_t begin = 0; begin < n_cols; begin += layout.chunk_k, out += chunk_stride) {
+    const int count = n_cols - begin < layout.chunk_k ? static_cast<int>(n_cols - begin) : layout.chunk_k;
+    for (int t = 0; t < n; ++t) {
+      const float* row = x + t * stride + begin;
+      if (layout.group == 0) {
+        for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, row + i, 4);
+        continue;
+      }
+      alignas(64) int32_t dwords[kChunkK / 4] = {};
+      int8_t* q = reinterpret_cast<int8_t*>(dwords);
+      int32_t scales[kChunkK / 32] = {};
+      for (int g = 0; g * layout.group < count; ++g) {
+        const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
+        scales[g] = __builtin_bit_cast(int32_t, quantize_group(row + at, length, q + at));
+      }
+      int32_t sum16[kChunkK / 16];
+      for (int i = 0; i < kChunkK / 16; ++i) {
+        int32_t sum = 0;
+        for (int j = 0; j < 16; ++j) sum += q[i * 16 + j];
+        sum16[i] = sum;
+      }
+      int32_t aux[16];
+      fill_aux(layout, sum16, aux);
+      const int n_groups = layout.chunk_k / layout.group;
+      scatter(dwords, kChunkK / 4, n, t, out);
+      scatter(scales, n_groups, n, t, out + kChunkK * n);
+      scatter(aux, layout.n_aux, n, t, out + (kChunkK + n_groups * 4) * n);
+    }
+  }
+}

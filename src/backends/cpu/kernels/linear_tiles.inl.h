@@ -1,0 +1,257 @@
+// The tile kernels: R panels of 16 rows times T tokens over one chunk, one per way of scaling. A format names its panel
+// type and constants; which tile kernel multiplies it follows from the panel type. All integers are exact: with levels
+// of at most 255, scales of at most 128 and 256 activations of at most 127 the sums stay below 2^31.
+
+#define PHIAL_UNROLL _Pragma("GCC unroll 16")
+
+/// The record of one tile of T tokens.
+template <int T>
+struct ActRecord {
+  const std::byte* q;
+  const std::byte* scales;
+  const std::byte* aux;
+  ActRecord(const std::byte* record, int group) : q(record), scales(record + kChunkK * T), aux(scales + kChunkK / group * T * 4) {}
+  I32x16 values(int step, int t) const { return splat_dword(q + (step * T + t) * 4); }
+  F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
+  I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
+};
+
+// Integer scales per sub-block of kSub values, one d (and m) per block of 256.
+template <int kSub_, bool kMin_>
+struct alignas(64) SubBlockPanel {
+  static constexpr int kSub = kSub_;
+  static constexpr bool kMin = kMin_;
+  uint8_t q[kChunkK / 4][64];
+  int32_t scale[kChunkK / kSub][16];
+  int32_t min_pairs[kMin ? kChunkK / kSub / 2 : 1][16];
+  float d[16], m[16];
+};
+
+/// t = I d (+ M m); acc = fma(t, s, acc), for one token and panel.
+template <class F, class Panel, int T>
+inline void end_group(const Panel& panel, I32x16 sum, const ActRecord<T>& act, int g, int t, float* acc) {
+  F32x16 value = mul(to_f32(sum), load(panel.d));
+  if constexpr (Panel::kMin) {
+    constexpr int n_pairs = F::kGroup / F::Panel::kSub / 2;
+    I32x16 mins = zero_i32();
+    PHIAL_UNROLL
+    for (int i = 0; i < n_pairs; ++i) mins = dot_words(mins, load(panel.min_pairs[g * n_pairs + i]), act.aux_dword(g * n_pairs + i, t));
+    value = fma(to_f32(mins), load(panel.m), value);
+  }
+  store(acc, fma(value, act.scale(g, t), load(acc)));
+}
+
+template <class F, int R, int T, int kSub, bool kMin>
+inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
+  const ActRecord<T> act(record, F::kGroup);
+  for (int g = 0; g < kChunkK / F::kGroup; ++g) {
+    I32x16 sum[T][R];
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t)
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) sum[t][r] = zero_i32();
+    for (int j = g * (F::kGroup / kSub); j < (g + 1) * (F::kGroup / kSub); ++j) {
+      I32x16 part[T][R];
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        part[t][0] = F::kOffset != 0 ? act.aux_dword(j, t) : zero_i32();
+        PHIAL_UNROLL
+        for (int r = 1; r < R; ++r) part[t][r] = part[t][0];
+      }
+      PHIAL_UNROLL
+      for (int step = 0; step < kSub / 4; ++step) {
+        I32x16 w[R];
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[j * (kSub / 4) + step]);
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) {
+          const I32x16 x = act.values(j * (kSub / 4) + step, t);
+          PHIAL_UNROLL
+          for (int r = 0; r < R; ++r) part[t][r] = dot_bytes<F::kMaxWeight>(part[t][r], w[r], x);
+        }
+      }
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        const I32x16 scale = load(panels[r].scale[j]);
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) sum[t][r] = add(sum[t][r], mul(part[t][r], scale));
+      }
+    }
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t)
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
+  }
+}
+
+// Sub-block scales already multiplied into the levels, which then still fit a byte.
+template <int kSub_, bool kMin_>
+struct alignas(64) FoldedPanel {
+  static constexpr int kSub = kSub_;
+  static constexpr bool kMin = kMin_;
+  uint8_t q[kChunkK / 4][64];
+  int32_t min_pairs[kMin ? kChunkK / kSub / 2 : 1][16];
+  float d[16], m[16];
+};
+
+template <class F, int R, int T, int kSub, bool kMin>
+inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
+  const ActRecord<T> act(record, F::kGroup);
+  for (int g = 0; g < kChunkK / F::kGroup; ++g) {
+    I32x16 sum[T][R];
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      sum[t][0] = F::kOffset != 0 ? act.aux_dword(g, t) : zero_i32();
+      PHIAL_UNROLL
+      for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
+    }
+    _Pragma("GCC unroll 4")
+    for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); ++step) {
+      I32x16 w[R];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const I32x16 x = act.values(step, t);
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kMaxWeight>(sum[t][r], w[r], x);
+      }
+    }
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t)
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
+  }
+}
+
+// A float scale (and minimum) per block of 32.
+template <bool kMin_>
+struct alignas(64) BlockPanel {
+  static constexpr bool kMin = kMin_;
+  uint8_t q[kChunkK / 4][64];
+  float d[kChunkK / 32][16];
+  float m[kMin ? kChunkK / 32 : 1][16];
+};
+
+template <class F, int R, int T, bool kMin>
+inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const std::byte* record, float* acc) {
+  const ActRecord<T> act(record, F::kGroup);
+  for (int begin = 0, g = 0; begin < n_blocks; begin += F::kGroup / 32, ++g) {
+    const int end = begin + F::kGroup / 32 < n_blocks ? begin + F::kGroup / 32 : n_blocks;
+    F32x16 value[T][R];
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t)
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) value[t][r] = zero_f32();
+    for (int j = begin; j < end; ++j) {
+      I32x16 sum[T][R];
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        sum[t][0] = F::kOffset != 0 ? act.aux_dword(j, t) : zero_i32();
+        PHIAL_UNROLL
+        for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
+      }
+      PHIAL_UNROLL
+      for (int step = 0; step < 8; ++step) {
+        I32x16 w[R];
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[j * 8 + step]);
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) {
+          const I32x16 x = act.values(j * 8 + step, t);
+          PHIAL_UNROLL
+          for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kMaxWeight>(sum[t][r], w[r], x);
+        }
+      }
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        const F32x16 d = load(panels[r].d[j]);
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) {
+          value[t][r] = fma(to_f32(sum[t][r]), d, value[t][r]);
+          if constexpr (kMin) value[t][r] = fma(as_f32(act.aux_dword(j, t)), load(panels[r].m[j]), value[t][r]);
+        }
+      }
+    }
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t)
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        float* at = acc + (t * R + r) * 16;
+        store(at, fma(value[t][r], act.scale(g, t), load(at)));
+      }
+  }
+}
+
+// f32, f16 and bf16 weights, widened; n_blocks is the number of k.
+struct alignas(64) FloatPanel {
+  float w[kFloatChunkK][16];
+};
+
+template <class F, int R, int T>
+inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* record, float* acc) {
+  F32x16 sum[T][R];
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t)
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) sum[t][r] = load(acc + (t * R + r) * 16);
+  _Pragma("GCC unroll 4")
+  for (int k = 0; k < n_k; ++k) {
+    F32x16 w[R];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) w[r] = load(panels[r].w[k]);
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const F32x16 x = as_f32(splat_dword(record + (k * T + t) * 4));
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) sum[t][r] = fma(w[r], x, sum[t][r]);
+    }
+  }
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t)
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) store(acc + (t * R + r) * 16, sum[t][r]);
+}
+
+template <class F, int R>
+void multiply_panels(const std::byte* panel_bytes, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
+  const auto* panels = reinterpret_cast<const typename F::Panel*>(panel_bytes);
+  const int token_bytes = F::kAct.token_bytes();
+  for (; n_tokens >= kTileTokens; n_tokens -= kTileTokens) {
+    multiply_tile<F, R, kTileTokens>(panels, n_blocks, act, acc);
+    act += kTileTokens * token_bytes;
+    acc += kTileTokens * R * 16;
+  }
+  static_assert(kTileTokens == 6);
+  switch (n_tokens) {
+    case 1: return multiply_tile<F, R, 1>(panels, n_blocks, act, acc);
+    case 2: return multiply_tile<F, R, 2>(panels, n_blocks, act, acc);
+    case 3: return multiply_tile<F, R, 3>(panels, n_blocks, act, acc);
+    case 4: return multiply_tile<F, R, 4>(panels, n_blocks, act, acc);
+    case 5: return multiply_tile<F, R, 5>(panels, n_blocks, act, acc);
+    default: return;
+  }
+}
+
+template <class F>
+void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
+  if (n_panels == 1) return multiply_panels<F, 1>(panels, n_blocks, act, n_tokens, acc);
+  multiply_panels<F, 2>(panels, n_blocks, act, n_tokens, acc);
+}
+
+template <class F>
+void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
+  F::unpack(lines, halves, n_blocks, *reinterpret_cast<typename F::Panel*>(panel));
+}
+
+template <class F>
+constexpr LinearFormat linear_format() {
+  return {F::kDType, F::kPack, F::kAct, sizeof(typename F::Panel), unpack<F>, multiply<F>};
+}
+
+/// The activation layout of a quantized format.
+constexpr ActLayout act_layout(int group, ActAux aux, int offset) {
+  const int n_aux = aux == ActAux::pairs16 || aux == ActAux::offset32 || aux == ActAux::sums32 ? 8
+                    : aux == ActAux::pairs32 ? 4 : aux == ActAux::offset16 ? 16 : aux == ActAux::offset_group ? kChunkK / group : 0;
+  return {kChunkK, group, aux, offset, n_aux};
+}

@@ -1,0 +1,49 @@
+// A matrix as the product kernels read it: panels of 16 rows (linear_kernels.h), or, in low-memory mode, the rows in the
+// file's map, packed panel by panel when they are used.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "backends/cpu/linear_kernels.h"
+#include "base/thread_pool.h"
+#include "tensor/stream.h"
+#include "tensor/tensor.h"
+
+namespace phial::cpu {
+
+/// Sizes of the packed form of a matrix.
+struct PanelLayout {
+  PanelLayout(const LinearFormat& format, int64_t n_rows, int64_t n_cols);
+
+  int64_t n_blocks;       // in a row
+  int64_t n_panels;
+  int64_t half_bytes;     // head of a panel: the blocks' separate f16, 16 rows side by side
+  int64_t panel_bytes;    // head and lines
+};
+
+class PackedMatrix : public WeightStorage {
+ public:
+  PackedMatrix(const LinearFormat& format, const WeightSource& source, ThreadPool& pool, bool huge_pages, bool low_memory);
+
+  uint64_t n_bytes() const override { return memory_ ? static_cast<uint64_t>(layout_.panel_bytes * layout_.n_panels) : 0; }
+  const LinearFormat& format() const { return format_; }
+  const PanelLayout& layout() const { return layout_; }
+  bool is_packed() const { return memory_ != nullptr; }
+  /// The packed panel; `scratch` [panel_bytes] is used when it must be packed first.
+  const std::byte* panel(int64_t i, std::byte* scratch) const;
+
+ private:
+  const LinearFormat& format_;
+  PanelLayout layout_;
+  int64_t n_rows_, row_bytes_;
+  std::shared_ptr<std::byte> memory_;
+  std::function<const std::byte*(int64_t)> mapped_rows_;
+};
+
+/// Packs 16 rows (fewer at the end of a matrix: nullptr, which count as zeros) into one panel.
+void pack_panel(const LinearFormat& format, const PanelLayout& layout, const std::byte* const rows[kPanelRows], std::byte* out);
+
+}  // namespace phial::cpu
