@@ -1,5 +1,7 @@
 // 16 lanes in two ymm registers; the names of simd_avx512.h. Included inside a target region: no standard headers here.
 
+#define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
+
 struct F32x16 {
   __m256 a, b;
 };
@@ -112,13 +114,18 @@ inline I32x16 splat_dword(const void* p) {
   __builtin_memcpy(&v, p, 4);
   return splat(v);
 }
-template <int kMaxWeight>
+#ifdef PHIAL_AVX_VNNI
+constexpr bool kWideDiffers = false;
+#else
+constexpr bool kWideDiffers = true;
+#endif
+template <bool kWide>
 inline __m256i dot_bytes_256(__m256i acc, __m256i u, __m256i s) {
 #ifdef PHIAL_AVX_VNNI
   return _mm256_dpbusd_avx_epi32(acc, u, s);
 #else
   const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (kMaxWeight <= 127) {  // a pair is at most 2 * 127 * 127 < 2^15: maddubs does not saturate
+  if constexpr (!kWide) {  // a pair is at most 2 * 127 * 127 < 2^15: maddubs does not saturate
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), ones));
   } else {  // u = low 7 bits + top bit; 2 * 128 * 127 < 2^15
     const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(127)), s);
@@ -127,10 +134,11 @@ inline __m256i dot_bytes_256(__m256i acc, __m256i u, __m256i s) {
   }
 #endif
 }
-/// acc + sum of four products per lane, u unsigned bytes of at most kMaxWeight, s signed bytes in -127..127. Exact.
-template <int kMaxWeight>
+/// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
+/// in -127..127. Exact.
+template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
-  return {dot_bytes_256<kMaxWeight>(acc.a, u.a, s.a), dot_bytes_256<kMaxWeight>(acc.b, u.b, s.b)};
+  return {dot_bytes_256<kWide>(acc.a, u.a, s.a), dot_bytes_256<kWide>(acc.b, u.b, s.b)};
 }
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {

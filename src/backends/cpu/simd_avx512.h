@@ -1,6 +1,8 @@
 // 16 lanes in one zmm register. The same names exist in simd_avx2.h and simd_generic.h; kernels/*.inl.h are written
 // against them. Included inside a target region and the namespace of the instruction set: no standard headers here.
 
+#define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
+
 using F32x16 = __m512;
 using I32x16 = __m512i;
 using Mask16 = __mmask16;
@@ -69,8 +71,10 @@ inline I32x16 splat_dword(const void* p) {
   __builtin_memcpy(&v, p, 4);
   return _mm512_set1_epi32(v);
 }
-/// acc + sum of four products per lane, u unsigned bytes of at most kMaxWeight, s signed bytes in -127..127. Exact.
-template <int kMaxWeight>
+constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+/// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
+/// in -127..127. Exact.
+template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) { return _mm512_dpbusd_epi32(acc, u, s); }
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 a, I32x16 b) { return _mm512_dpwssd_epi32(acc, a, b); }

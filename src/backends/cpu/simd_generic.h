@@ -1,6 +1,8 @@
 // 16 lanes in an array, for any processor and as the plain twin of the others; the names of simd_avx512.h.
 // Plain loops the compiler may vectorise; fma is the C library's, with one rounding like the instruction.
 
+#define PHIAL_UNROLL  // sums lie in memory: unrolled loops would only be long
+
 struct F32x16 {
   float lane[16];
 };
@@ -119,8 +121,10 @@ inline int32_t dot2(uint32_t x, uint32_t y) {
   return int32_t{static_cast<int16_t>(x & 0xFFFF)} * static_cast<int16_t>(y & 0xFFFF) +
          int32_t{static_cast<int16_t>(x >> 16)} * static_cast<int16_t>(y >> 16);
 }
-/// acc + sum of four products per lane, u unsigned bytes of at most kMaxWeight, s signed bytes in -127..127. Exact.
-template <int kMaxWeight>
+constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+/// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
+/// in -127..127. Exact.
+template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot4(uint32_t(u.lane[i]), uint32_t(s.lane[i])));

@@ -1,5 +1,6 @@
 // Matrix products with block formats: docs/numerics.md, "quantized weights". Integer sums of an activation group are exact;
-// only the fma per group rounds.
+// only the fmas per block and group round.
+#include <algorithm>
 #include <cmath>
 
 #include "backends/reference/reference_stream.h"
@@ -16,25 +17,30 @@ struct QuantizedRow {
 };
 
 QuantizedRow quantize_row(const float* x, int64_t n, int64_t group) {
-  QuantizedRow row{std::vector<int8_t>(n), std::vector<float>(n / group)};
-  for (int64_t g = 0; g < n / group; ++g) row.scale[g] = quantize_group(x + g * group, group, &row.q[g * group]);
+  QuantizedRow row{std::vector<int8_t>(n), {}};
+  for (int64_t k = 0; k < n; k += group) row.scale.push_back(quantize_group(x + k, std::min(group, n - k), &row.q[k]));
   return row;
 }
 
+/// fma's of one block's part [k0, k1) of a row onto t.
+float add_block(const IntegerBlock& b, const IntegerFormat& format, const QuantizedRow& x, int64_t k0, int64_t k1, float t) {
+  int32_t sum = 0, min_sum = 0;
+  for (int64_t k = k0; k < k1; ++k) {
+    const int64_t in_block = k % format.block_values, sub_block = in_block / format.sub_block_values;
+    sum += b.scale[sub_block] * b.q[in_block] * x.q[k];
+    min_sum += b.min[sub_block] * x.q[k];
+  }
+  t = std::fma(static_cast<float>(sum), b.d, t);
+  return format.has_min ? std::fma(static_cast<float>(min_sum), b.m, t) : t;
+}
+
 float dot(const std::vector<IntegerBlock>& blocks, const IntegerFormat& format, const QuantizedRow& x, int64_t group) {
+  const int64_t n = static_cast<int64_t>(x.q.size()), part = std::min<int64_t>(group, format.block_values);
   float acc = 0;
-  const int sub = format.sub_block_values;
-  for (int64_t k0 = 0; k0 < static_cast<int64_t>(x.q.size()); k0 += group) {
-    const IntegerBlock& b = blocks[k0 / format.block_values];
-    int32_t sum = 0, min_sum = 0;
-    for (int64_t k = k0; k < k0 + group; ++k) {
-      const int64_t in_block = k % format.block_values;
-      sum += b.scale[in_block / sub] * b.q[in_block] * x.q[k];
-      min_sum += b.min[in_block / sub] * x.q[k];
-    }
-    const float s = x.scale[k0 / group];
-    acc = std::fma(static_cast<float>(sum), b.d * s, acc);
-    if (format.has_min) acc = std::fma(static_cast<float>(min_sum), b.m * s, acc);
+  for (int64_t k0 = 0; k0 < n; k0 += group) {
+    float t = 0;
+    for (int64_t k = k0; k < std::min(k0 + group, n); k += part) t = add_block(blocks[k / format.block_values], format, x, k, k + part, t);
+    acc = std::fma(t, x.scale[k0 / group], acc);
   }
   return acc;
 }

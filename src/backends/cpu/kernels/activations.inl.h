@@ -1,11 +1,13 @@
 // Activations to int8 in the order the tile kernels read (linear_kernels.h), with the numbers of docs/numerics.md.
 
+constexpr float kSmallestGroup = 1e-30f;  // docs/numerics.md
+
 /// One token's part of a group: its scale, and its values as int8.
 inline float quantize_group(const float* x, int n, int8_t* q) {
   F32x16 top = zero_f32();
   for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
   const float amax = max_lanes(top);
-  const F32x16 inverse = splat(amax > 0 ? 127.0f / amax : 0.0f);
+  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : 127.0f / amax);
   for (int i = 0; i < n; i += 16) store_i8(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
   return amax / 127.0f;
 }

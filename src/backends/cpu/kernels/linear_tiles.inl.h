@@ -2,7 +2,13 @@
 // type and constants; which tile kernel multiplies it follows from the panel type. All integers are exact: with levels
 // of at most 255, scales of at most 128 and 256 activations of at most 127 the sums stay below 2^31.
 
-#define PHIAL_UNROLL _Pragma("GCC unroll 16")
+/// What of a format the tile kernels depend on; formats that agree here share their code.
+template <int kGroup_, bool kOffset_, bool kWide_>
+struct TileTraits {
+  static constexpr int kGroup = kGroup_;    // activations per scale
+  static constexpr bool kOffset = kOffset_; // integer sums start from the activations' aux dwords
+  static constexpr bool kWide = kWide_;     // levels above 127
+};
 
 /// The record of one tile of T tokens.
 template <int T>
@@ -32,7 +38,7 @@ template <class F, class Panel, int T>
 inline void end_group(const Panel& panel, I32x16 sum, const ActRecord<T>& act, int g, int t, float* acc) {
   F32x16 value = mul(to_f32(sum), load(panel.d));
   if constexpr (Panel::kMin) {
-    constexpr int n_pairs = F::kGroup / F::Panel::kSub / 2;
+    constexpr int n_pairs = F::kGroup / Panel::kSub / 2;
     I32x16 mins = zero_i32();
     PHIAL_UNROLL
     for (int i = 0; i < n_pairs; ++i) mins = dot_words(mins, load(panel.min_pairs[g * n_pairs + i]), act.aux_dword(g * n_pairs + i, t));
@@ -54,7 +60,7 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
       I32x16 part[T][R];
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
-        part[t][0] = F::kOffset != 0 ? act.aux_dword(j, t) : zero_i32();
+        part[t][0] = F::kOffset ? act.aux_dword(j, t) : zero_i32();
         PHIAL_UNROLL
         for (int r = 1; r < R; ++r) part[t][r] = part[t][0];
       }
@@ -67,7 +73,7 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
         for (int t = 0; t < T; ++t) {
           const I32x16 x = act.values(j * (kSub / 4) + step, t);
           PHIAL_UNROLL
-          for (int r = 0; r < R; ++r) part[t][r] = dot_bytes<F::kMaxWeight>(part[t][r], w[r], x);
+          for (int r = 0; r < R; ++r) part[t][r] = dot_bytes<F::kWide>(part[t][r], w[r], x);
         }
       }
       PHIAL_UNROLL
@@ -101,7 +107,7 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
     I32x16 sum[T][R];
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) {
-      sum[t][0] = F::kOffset != 0 ? act.aux_dword(g, t) : zero_i32();
+      sum[t][0] = F::kOffset ? act.aux_dword(g, t) : zero_i32();
       PHIAL_UNROLL
       for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
     }
@@ -114,7 +120,7 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
       for (int t = 0; t < T; ++t) {
         const I32x16 x = act.values(step, t);
         PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kMaxWeight>(sum[t][r], w[r], x);
+        for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kWide>(sum[t][r], w[r], x);
       }
     }
     PHIAL_UNROLL
@@ -147,7 +153,7 @@ inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const st
       I32x16 sum[T][R];
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
-        sum[t][0] = F::kOffset != 0 ? act.aux_dword(j, t) : zero_i32();
+        sum[t][0] = F::kOffset ? act.aux_dword(j, t) : zero_i32();
         PHIAL_UNROLL
         for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
       }
@@ -160,7 +166,7 @@ inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const st
         for (int t = 0; t < T; ++t) {
           const I32x16 x = act.values(j * 8 + step, t);
           PHIAL_UNROLL
-          for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kMaxWeight>(sum[t][r], w[r], x);
+          for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kWide>(sum[t][r], w[r], x);
         }
       }
       PHIAL_UNROLL
@@ -213,10 +219,8 @@ inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* re
     for (int r = 0; r < R; ++r) store(acc + (t * R + r) * 16, sum[t][r]);
 }
 
-template <class F, int R>
-void multiply_panels(const std::byte* panel_bytes, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
-  const auto* panels = reinterpret_cast<const typename F::Panel*>(panel_bytes);
-  const int token_bytes = F::kAct.token_bytes();
+template <class F, class Panel, int R>
+void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, int token_bytes, int n_tokens, float* acc) {
   for (; n_tokens >= kTileTokens; n_tokens -= kTileTokens) {
     multiply_tile<F, R, kTileTokens>(panels, n_blocks, act, acc);
     act += kTileTokens * token_bytes;
@@ -235,8 +239,11 @@ void multiply_panels(const std::byte* panel_bytes, int n_blocks, const std::byte
 
 template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
-  if (n_panels == 1) return multiply_panels<F, 1>(panels, n_blocks, act, n_tokens, acc);
-  multiply_panels<F, 2>(panels, n_blocks, act, n_tokens, acc);
+  using Panel = typename F::Panel;
+  using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127)>;
+  const auto* p = reinterpret_cast<const Panel*>(panels);
+  if (n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, F::kAct.token_bytes(), n_tokens, acc);
+  multiply_panels<Traits, Panel, 2>(p, n_blocks, act, F::kAct.token_bytes(), n_tokens, acc);
 }
 
 template <class F>
