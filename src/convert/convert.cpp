@@ -6,13 +6,11 @@
 #include <chrono>
 #include <filesystem>
 
-#include "base/checked.h"
 #include "base/fail.h"
 #include "convert/checkpoint.h"
 #include "convert/general_metadata.h"
 #include "convert/tensor_stream.h"
 #include "formats/gguf.h"
-#include "formats/gguf_header.h"
 #include "quant/recipe.h"
 #include "tokenizer/vocab.h"
 
@@ -63,16 +61,6 @@ std::vector<GgufTensorPlan> plan_tensors(const MatchedTensors& matched, Mix mix,
     plan.push_back({t.name, choice.dtype, t.shape});
   }
   return plan;
-}
-
-uint64_t planned_bytes(const Metadata& metadata, const std::vector<GgufTensorPlan>& plan) {
-  CheckedSize data(0);
-  std::vector<uint64_t> offsets;
-  for (const GgufTensorPlan& t : plan) {
-    offsets.push_back(data.value());
-    data = data + CheckedSize(t.n_bytes()).aligned(kGgufDefaultAlignment);
-  }
-  return (CheckedSize(gguf_header_bytes(metadata, plan, offsets).size()).aligned(kGgufDefaultAlignment) + data).value();
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -165,11 +153,11 @@ ConvertReport convert(const ConvertOptions& options, const ProgressFn& progress)
   if (options.dry_run) {
     for (size_t i = 0; i < plan.size(); ++i) out.tensor(plan[i].name, matched.tensors[i].entry ? matched.tensors[i].entry->n_bytes : 0, line(i));
     report.files = {path};
-    report.n_bytes = planned_bytes(metadata, plan);
+    report.n_bytes = gguf_file_bytes(metadata, plan);
   } else {
     ThreadPool pool(options.n_threads);
     TensorStream stream(file, pool, checkpoint.config.head_dim);
-    GgufWriter writer(path, metadata, plan, {options.split_max_tensors, options.split_max_bytes});
+    GgufWriter writer(path, metadata, plan, {options.split_max_tensors, options.split_max_bytes, {}});
     const std::function<void(std::span<const std::byte>)> sink = [&](std::span<const std::byte> bytes) { writer.write(bytes); };
     for (size_t i = 0; i < plan.size(); ++i) {
       const SourceTensor& t = matched.tensors[i];

@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "quant/codec.h"
+#include "quant/encode.h"
 
 namespace phial {
 namespace {
@@ -88,12 +89,11 @@ bool TensorStream::encode_rows(const Rows& rows, DType dtype, int64_t begin, int
   if (finite && largest >= kF16OverflowBits && dtype == DType::f16)
     fail(ErrorCode::argument, "tensor {} holds the value {:.6g}, too large for F16 (at most 65504): use --outtype bf16 or f32", name,
          float_of_bits(largest));
-  const uint64_t out_bytes = row_bytes(dtype, static_cast<uint64_t>(rows.n_cols));
-  for (int64_t i = 0; i < n; ++i) {
-    std::byte* row = out + static_cast<uint64_t>(i) * out_bytes;
-    codec(dtype).encode(values + i * rows.n_cols, row, rows.n_cols, nullptr);
-    // The scales of a block are F16 and can overflow only where values are huge.
-    if (format.is_quantized() && largest >= kF16OverflowBits && codec(dtype).find_non_finite(row, rows.n_cols) >= 0)
+  quantize_rows(values, n, rows.n_cols, dtype, nullptr, out);
+  // The scales of a block are F16: far beyond its range the encoder clips.
+  if (finite && format.is_quantized() && largest >= kF16OverflowBits) {
+    codec(dtype).decode(out, values, n_values);
+    if (float_of_bits(largest_magnitude_bits(values, n_values)) < 0.5f * float_of_bits(largest))
       fail(ErrorCode::argument, "tensor {} holds values around {:.6g}, too large for {}: use --outtype bf16 or f32", name,
            float_of_bits(largest), format.text);
   }

@@ -38,6 +38,7 @@ struct GgufTensorPlan {
 struct GgufSplit {
   int max_tensors = 0;      // 0 = no limit
   uint64_t max_bytes = 0;   // 0 = no limit
+  std::vector<int> shard_of;  // if not empty: the shard of each tensor, ascending, in place of the limits
 };
 
 /// Writes one model as one GGUF file, or as shards. The tensors are declared first, then their bytes are given in that
@@ -56,6 +57,9 @@ class GgufWriter {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Size of the one file that GgufWriter would write.
+uint64_t gguf_file_bytes(const Metadata& metadata, const std::vector<GgufTensorPlan>& tensors);
 
 /// File name of shard i (0-based) of n: "<prefix>-00001-of-00003.gguf".
 std::string gguf_shard_path(const std::string& path, int i, int n);

@@ -87,6 +87,17 @@ std::vector<std::byte> gguf_header_bytes(const Metadata& metadata, const std::ve
   return sink.take();
 }
 
+uint64_t gguf_file_bytes(const Metadata& metadata, const std::vector<GgufTensorPlan>& tensors) {
+  const auto alignment = static_cast<uint64_t>(metadata.integer("general.alignment", kGgufDefaultAlignment));
+  CheckedSize data(0);
+  std::vector<uint64_t> offsets;
+  for (const GgufTensorPlan& t : tensors) {
+    offsets.push_back(data.value());
+    data = data + CheckedSize(t.n_bytes()).aligned(alignment);
+  }
+  return (CheckedSize(gguf_header_bytes(metadata, tensors, offsets).size()).aligned(alignment) + data).value();
+}
+
 uint64_t GgufTensorPlan::n_bytes() const { return gguf_tensor_bytes(dtype, shape, "tensor " + printable(name)); }
 
 struct GgufWriter::Impl {
@@ -131,6 +142,9 @@ void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan
     fail(ErrorCode::limit, "{}: at most {} tensors and keys are written", shown, kGgufMaxEntries);
 
   const size_t n_tensors = tensors.size();
+  PHIAL_CHECK(split.shard_of.empty() ||
+              (split.shard_of.size() == n_tensors && std::is_sorted(split.shard_of.begin(), split.shard_of.end()) &&
+               split.shard_of[0] >= 0 && split.shard_of.back() < static_cast<int>(kMaxShards)));
   NameIndex names;
   shards.emplace_back();
   for (size_t i = 0; i < n_tensors; ++i) {
@@ -146,7 +160,11 @@ void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan
     const bool full = !s->tensors.empty() &&
                       ((split.max_tensors > 0 && s->tensors.size() >= static_cast<size_t>(split.max_tensors)) ||
                        (split.max_bytes > 0 && (bytes + s->data_bytes).value() > split.max_bytes));
-    if (full) s = &shards.emplace_back();
+    if (split.shard_of.empty() ? full : static_cast<size_t>(split.shard_of[i]) >= shards.size()) {
+      do {
+        s = &shards.emplace_back();
+      } while (!split.shard_of.empty() && static_cast<size_t>(split.shard_of[i]) >= shards.size());
+    }
     s->offsets.push_back(s->data_bytes);
     s->data_bytes = (bytes + s->data_bytes).value();
     s->tensors.push_back(std::move(t));
