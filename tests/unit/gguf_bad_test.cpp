@@ -7,6 +7,7 @@
 #include <set>
 
 #include "formats/gguf.h"
+#include "base/fail.h"
 #include "test_files.h"
 
 using namespace phial;
@@ -325,7 +326,7 @@ TEST_CASE("a million keys or names: linear, and in proportion to the file (A09)"
   keys.put(uint32_t{0x46554747}).put(uint32_t{3}).put(uint64_t{0}).put(kMany);
   names.put(uint32_t{0x46554747}).put(uint32_t{3}).put(kMany).put(uint64_t{0});
   for (uint64_t i = 0; i < kMany; ++i) {
-    const std::string name = "k." + std::to_string(i);
+    const std::string name = fmt::format("k.{}", i);
     keys.text(name).put(uint32_t{kU8}).put(uint8_t{1});
     names.text(name).put(uint32_t{1}).put(uint64_t{0}).put(uint32_t{0}).put(uint64_t{0});
   }

@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "base/fail.h"
 #include "test_files.h"
 
 using namespace phial;
@@ -74,7 +75,7 @@ Model random_model(Random& r) {
   if (below(r, 2)) m.metadata.set("general.alignment", static_cast<uint32_t>(1u << below(r, 10)));
   for (size_t i = 0, n = below(r, 12); i < n; ++i) {
     GgufTensorPlan t;
-    t.name = "t" + std::to_string(i) + std::string(below(r, 60), 'n');
+    t.name = fmt::format("t{}", i) + std::string(below(r, 60), 'n');
     t.dtype = kAllDTypes[below(r, std::size(kAllDTypes))];
     for (size_t d = below(r, 5); d-- > 0;) t.shape.push_back(static_cast<int64_t>(below(r, 4)));
     const int64_t block = format_info(t.dtype).block_values;
@@ -141,7 +142,7 @@ Model plain_model(int n_tensors, char fill = 'x') {
   Model m;
   m.metadata.set("general.architecture", std::string("tiny"));
   for (int i = 0; i < n_tensors; ++i) {
-    m.tensors.push_back({"t" + std::to_string(i), DType::f32, {2, 10}});
+    m.tensors.push_back({fmt::format("t{}", i), DType::f32, {2, 10}});
     m.data.emplace_back(80, static_cast<char>(fill + i % 3));
   }
   return m;
@@ -267,7 +268,7 @@ TEST_CASE("wrong sets of shards are refused (A33)") {
   SUBCASE("of another model: a tensor twice") {
     reset();
     Model other = m;
-    for (GgufTensorPlan& t : other.tensors) t.name = "t" + std::to_string(5 - std::stoi(t.name.substr(1)));
+    for (GgufTensorPlan& t : other.tensors) t.name = fmt::format("t{}", 5 - std::stoi(t.name.substr(1)));
     const std::string kept = read_bytes(shard(2));
     write(folder / "m.gguf", other, {2, 0});
     write_bytes(shard(2), kept);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/fail.h"
 #include "test_files.h"
 
 using namespace phial;
@@ -11,7 +12,7 @@ using namespace phial::test;
 
 TEST_CASE("metadata keeps order, replaces and erases") {
   Metadata m;
-  for (int i = 0; i < 1000; ++i) m.set("key." + std::to_string(i), static_cast<int32_t>(i));
+  for (int i = 0; i < 1000; ++i) m.set(fmt::format("key.{}", i), static_cast<int32_t>(i));
   m.set("key.500", std::string("new"));
   m.erase("key.0");
   m.erase("key.998");
@@ -21,7 +22,7 @@ TEST_CASE("metadata keeps order, replaces and erases") {
   CHECK(m.text("key.500") == "new");
   CHECK_FALSE(m.has("key.0"));
   for (int i = 1; i < 1000; ++i)
-    if (i != 500 && i != 998) REQUIRE(m.integer("key." + std::to_string(i)) == i);
+    if (i != 500 && i != 998) REQUIRE(m.integer(fmt::format("key.{}", i)) == i);
   const Metadata copy = m;
   m.erase("key.1");
   CHECK(copy.has("key.1"));
