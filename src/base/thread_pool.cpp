@@ -24,7 +24,8 @@ struct ThreadPool::Impl {
   std::exception_ptr error;
   std::atomic<uint64_t> arrived{0};
   std::atomic<uint64_t> phase{0};
-  int n = 1;
+  int n = 1;       // created, the caller of run() included
+  int active = 1;  // of those, taking part
 
   void work(int worker) {
     try {
@@ -38,6 +39,7 @@ struct ThreadPool::Impl {
 
 ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
   impl_->n = n_threads > 0 ? n_threads : default_thread_count();
+  impl_->active = impl_->n;
   for (int w = 1; w < impl_->n; ++w) {
     impl_->threads.emplace_back([impl = impl_.get(), w] {
       uint64_t seen = 0;
@@ -47,6 +49,7 @@ ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>()) {
           impl->wake.wait(lock, [&] { return impl->stop || impl->epoch != seen; });
           if (impl->stop) return;
           seen = impl->epoch;
+          if (w >= impl->active) continue;
         }
         impl->work(w);
         std::lock_guard lock(impl->mutex);
@@ -65,14 +68,19 @@ ThreadPool::~ThreadPool() {
   for (auto& t : impl_->threads) t.join();
 }
 
-int ThreadPool::size() const { return impl_->n; }
+int ThreadPool::size() const { return impl_->active; }
+
+void ThreadPool::use(int n) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->active = std::clamp(n, 1, impl_->n);
+}
 
 void ThreadPool::run(FunctionRef<void(int)> body) {
   impl_->body = &body;
   impl_->error = nullptr;
   {
     std::lock_guard lock(impl_->mutex);
-    impl_->running = impl_->n - 1;
+    impl_->running = impl_->active - 1;
     ++impl_->epoch;
   }
   impl_->wake.notify_all();
@@ -84,7 +92,7 @@ void ThreadPool::run(FunctionRef<void(int)> body) {
 
 void ThreadPool::barrier(int) {
   const uint64_t phase = impl_->phase.load(std::memory_order_acquire);
-  if (impl_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint64_t>(impl_->n)) {
+  if (impl_->arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint64_t>(impl_->active)) {
     impl_->arrived.store(0, std::memory_order_relaxed);
     impl_->phase.store(phase + 1, std::memory_order_release);
     return;

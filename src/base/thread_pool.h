@@ -35,7 +35,10 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// Workers that take part in a region.
   int size() const;
+  /// Regions from now on run on the first n workers only; at least 1, at most those created. Not inside run().
+  void use(int n);
   /// Runs body(worker) once on every worker and returns when all are done. The first exception is rethrown here.
   void run(FunctionRef<void(int worker)> body);
   /// Inside run(): waits until every worker has come here. Not after a worker has thrown: bodies with barriers are noexcept.

@@ -71,10 +71,9 @@ MemoryPlan plan_memory(const TensorFile& file, const Architecture& arch, const C
                        Device& device, const RunOptions& options, uint64_t available) {
   MemoryPlan plan;
   PlanDevice nothing(device);
-  LoadOptions load;
-  WeightLoader loader(file, nothing, load);
+  WeightLoader loader(file, nothing, {options.mmap, false, {}});
   const std::unique_ptr<DecoderModel> model = arch.build(config, loader);
-  plan.weight_bytes = options.mmap ? 0 : loader.n_bytes();
+  plan.weight_bytes = loader.n_bytes();
   plan.max_tokens = std::max(1, std::min(options.n_ubatch, options.n_batch));
   const uint64_t row = static_cast<uint64_t>(config.vocab_size) * sizeof(float);
   plan.max_outputs = std::clamp<int64_t>(static_cast<int64_t>(kMaxLogitBytes / std::max<uint64_t>(row, 1)), 1, plan.max_tokens);

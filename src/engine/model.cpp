@@ -107,7 +107,9 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
                     static_cast<int32_t>(config.n_kv_heads), static_cast<int32_t>(config.head_dim)};
 
   DeviceOptions device;
-  device.pool = std::make_shared<ThreadPool>(options.n_threads);
+  const int n_threads = options.n_threads > 0 ? options.n_threads : default_thread_count();
+  const int n_threads_batch = options.n_threads_batch > 0 ? options.n_threads_batch : n_threads;
+  device.pool = std::make_shared<ThreadPool>(std::max(n_threads, n_threads_batch));
   device.isa = options.isa;
   device.huge_pages = options.huge_pages;
   device.low_memory = options.mmap;
@@ -135,7 +137,10 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   limits.n_context = plan.n_context;
   limits.n_pages = plan.n_pages;
   limits.workspace_bytes = plan.workspace_bytes;
-  engine->runner = std::make_unique<Runner>(*engine->device, *engine->decoder, *engine->rope, kv, limits, loader.maps());
+  limits.n_threads = n_threads;
+  limits.n_threads_batch = n_threads_batch;
+  engine->runner =
+      std::make_unique<Runner>(*engine->device, *engine->decoder, *engine->rope, kv, limits, device.pool, loader.maps());
 
   info.name = config.name;
   info.architecture = config.architecture;
@@ -159,7 +164,7 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   info.n_layers = config.n_layers;
   info.hidden_size = config.hidden_size;
   info.vocab_size = static_cast<int32_t>(config.vocab_size);
-  info.n_threads = device.pool->size();
+  info.n_threads = n_threads;
   engine->load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return engine;
 }

@@ -8,10 +8,11 @@
 namespace phial {
 
 Runner::Runner(Device& device, const DecoderModel& model, const RopeTable& rope, const KvFormat& kv_format,
-               const RunnerLimits& limits, std::vector<std::shared_ptr<MappedFile>> maps)
+               const RunnerLimits& limits, std::shared_ptr<ThreadPool> pool, std::vector<std::shared_ptr<MappedFile>> maps)
     : model_(model),
       rope_(rope),
       limits_(limits),
+      threads_(std::move(pool)),
       maps_(std::move(maps)),
       kv_(device, kv_format, static_cast<int64_t>(model.layers.size()), limits.n_pages),
       pool_(limits.n_pages),
@@ -73,6 +74,8 @@ Tensor Runner::step(std::span<const StepItem> items) {
   take_pages(items);
   const StepInputs inputs = fill_inputs(items);
   PHIAL_CHECK(inputs.n_tokens > 0 && inputs.n_tokens <= limits_.max_tokens && inputs.n_outputs <= limits_.max_outputs);
+  const bool decodes = inputs.n_tokens == inputs.n_sequences;
+  threads_->use(decodes ? limits_.n_threads : limits_.n_threads_batch);
   workspace_.release(0);
   Step s{*stream_, inputs, workspace_.tensor(inputs.n_tokens, rope_.n_rot())};
   for (int32_t t = 0; t < inputs.n_tokens; ++t)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/thread_pool.h"
 #include "engine/page_pool.h"
 #include "engine/sequence.h"
 #include "model/decoder.h"
@@ -22,6 +23,8 @@ struct RunnerLimits {
   int64_t n_context = 0;     // tokens of one sequence
   int64_t n_pages = 0;
   uint64_t workspace_bytes = 0;
+  int n_threads = 1;        // of steps that decode one token of each sequence
+  int n_threads_batch = 1;  // of steps with prompts
 };
 
 enum class Outputs { none, last, all };
@@ -35,7 +38,7 @@ struct StepItem {
 class Runner {
  public:
   Runner(Device& device, const DecoderModel& model, const RopeTable& rope, const KvFormat& kv_format, const RunnerLimits& limits,
-         std::vector<std::shared_ptr<MappedFile>> maps = {});
+         std::shared_ptr<ThreadPool> pool, std::vector<std::shared_ptr<MappedFile>> maps = {});
 
   const RunnerLimits& limits() const { return limits_; }
   uint64_t kv_bytes() const { return kv_.n_bytes(); }
@@ -57,6 +60,7 @@ class Runner {
   const DecoderModel& model_;
   const RopeTable& rope_;
   RunnerLimits limits_;
+  std::shared_ptr<ThreadPool> threads_;
   std::vector<std::shared_ptr<MappedFile>> maps_;  // that weights point into
   KvCache kv_;
   PagePool pool_;

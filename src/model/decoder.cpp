@@ -27,7 +27,7 @@ Tensor DecoderModel::forward(Step& s, std::span<const KvLayer> kv) const {
 std::unique_ptr<DecoderModel> build_decoder(const Config& config, WeightLoader& loader) {
   auto model = std::make_unique<DecoderModel>();
   model->norm_eps = static_cast<float>(config.norm_eps);
-  model->token_embd = loader.table("token_embd.weight");
+  model->token_embd = loader.table("token_embd.weight", config.tie_word_embeddings);
   model->output_norm = loader.vector("output_norm.weight");
   model->output = loader.matrix(config.tie_word_embeddings ? "token_embd.weight" : "output.weight");
   return model;

@@ -93,8 +93,7 @@ struct WeightLoader::Findings {
 WeightLoader::WeightLoader(const TensorFile& file, Device& device, LoadOptions options)
     : file_(file), device_(device), options_(std::move(options)), findings_(std::make_shared<Findings>()) {
   for (const TensorEntry& t : file.tensors()) n_total_ += t.n_bytes;
-  if (options_.low_memory)
-    for (const auto& f : file.files()) maps_.push_back(std::make_shared<MappedFile>(f->path()));
+  maps_.resize(file.files().size());
 }
 
 WeightLoader::~WeightLoader() = default;
@@ -102,13 +101,29 @@ WeightLoader::~WeightLoader() = default;
 int64_t WeightLoader::n_non_finite() const { return findings_->n_tensors; }
 const std::string& WeightLoader::first_non_finite() const { return findings_->first; }
 
+std::vector<std::shared_ptr<MappedFile>> WeightLoader::maps() const {
+  std::vector<std::shared_ptr<MappedFile>> out;
+  for (const auto& map : maps_)
+    if (map) out.push_back(map);
+  return out;
+}
+
+const std::byte* WeightLoader::map_of(const TensorEntry& t) {
+  auto& map = maps_[static_cast<size_t>(t.file)];
+  if (!map) map = std::make_shared<MappedFile>(file_.files()[static_cast<size_t>(t.file)]->path());
+  // The header was checked on the open file; the path may lead to another one by now.
+  if (map->bytes().size() < t.offset || map->bytes().size() - t.offset < t.n_bytes)
+    fail(ErrorCode::trunc, "{}: the file became shorter while it was read", file_.where(t));
+  return map->bytes().data() + t.offset;
+}
+
 const TensorEntry& WeightLoader::entry(const std::string& name) const {
   const TensorEntry* t = file_.find(name);
   if (!t) fail(ErrorCode::tensor, "tensor '{}' is missing", printable(name));
   return *t;
 }
 
-Weight WeightLoader::load(const std::vector<const TensorEntry*>& tensors, WeightUse use) {
+Weight WeightLoader::load(const std::vector<const TensorEntry*>& tensors, WeightUse use, bool mapped) {
   struct Piece {
     const TensorEntry* tensor;
     int64_t begin, end;  // rows of the weight
@@ -147,9 +162,15 @@ Weight WeightLoader::load(const std::vector<const TensorEntry*>& tensors, Weight
       if (codec(dtype).find_non_finite(rows.data(), (to - from) * unit) >= 0) p.bad->store(true);
     }
   };
-  if (options_.low_memory && tensors.size() == 1)
-    source.mapped_rows = [map = maps_[static_cast<size_t>(tensors[0]->file)]->bytes().data() + tensors[0]->offset,
-                          unit_bytes](int64_t row) { return map + static_cast<uint64_t>(row) * unit_bytes; };
+  if (mapped && tensors.size() == 1)
+    source.mapped_rows = [map = map_of(*tensors[0]), unit_bytes](int64_t row) {
+      return map + static_cast<uint64_t>(row) * unit_bytes;
+    };
+
+  // Mapped bytes do not pass through read_rows.
+  if (source.mapped_rows && options_.check_values &&
+      codec(source.dtype).find_non_finite(source.mapped_rows(0), source.n_rows * source.n_cols) >= 0)
+    (*pieces)[0].bad->store(true);
 
   Weight w = device_.load(source, use);
   n_bytes_ += w.storage ? w.storage->n_bytes() : 0;
@@ -166,9 +187,11 @@ Weight WeightLoader::load(const std::vector<const TensorEntry*>& tensors, Weight
   return w;
 }
 
-Weight WeightLoader::matrix(const std::string& name) { return load({&entry(name)}, WeightUse::matrix); }
-Weight WeightLoader::table(const std::string& name) { return load({&entry(name)}, WeightUse::table); }
-Weight WeightLoader::vector(const std::string& name) { return load({&entry(name)}, WeightUse::vector); }
+Weight WeightLoader::matrix(const std::string& name) { return load({&entry(name)}, WeightUse::matrix, options_.low_memory); }
+Weight WeightLoader::table(const std::string& name, bool mapped) {
+  return load({&entry(name)}, WeightUse::table, mapped || options_.low_memory);
+}
+Weight WeightLoader::vector(const std::string& name) { return load({&entry(name)}, WeightUse::vector, false); }
 
 Linear WeightLoader::stacked(const std::vector<std::string>& names, const std::vector<std::string>& biases) {
   Linear out;
@@ -182,8 +205,8 @@ Linear WeightLoader::stacked(const std::vector<std::string>& names, const std::v
       run.push_back(&entry(names[end]));
       if (!biases.empty()) run_biases.push_back(&entry(biases[end]));
     }
-    out.parts.push_back(load(run, WeightUse::matrix));
-    if (!biases.empty()) out.biases.push_back(load(run_biases, WeightUse::vector));
+    out.parts.push_back(load(run, WeightUse::matrix, options_.low_memory));
+    if (!biases.empty()) out.biases.push_back(load(run_biases, WeightUse::vector, false));
     i = end;
   }
   return out;

@@ -31,7 +31,8 @@ class WeightLoader {
   ~WeightLoader();
 
   Weight matrix(const std::string& name);
-  Weight table(const std::string& name);   // rows looked up
+  /// Rows looked up. `mapped`: they stay in the file's map even when weights are loaded, since another weight holds them too.
+  Weight table(const std::string& name, bool mapped = false);
   Weight vector(const std::string& name);  // norms and biases, f32
   /// The rows of several tensors as one matrix: one weight for each run of tensors of the same format.
   /// biases: names as `names`, or none.
@@ -41,18 +42,19 @@ class WeightLoader {
   uint64_t n_bytes() const { return n_bytes_; }  // on the device
   int64_t n_non_finite() const;                  // tensors with NaN or Inf
   const std::string& first_non_finite() const;
-  /// The maps that weights point into (low_memory): they live as long as the weights.
-  std::vector<std::shared_ptr<MappedFile>> maps() const { return maps_; }
+  /// The maps that weights point into: they live as long as the weights.
+  std::vector<std::shared_ptr<MappedFile>> maps() const;
 
  private:
   struct Findings;
   const TensorEntry& entry(const std::string& name) const;
-  Weight load(const std::vector<const TensorEntry*>& tensors, WeightUse use);
+  Weight load(const std::vector<const TensorEntry*>& tensors, WeightUse use, bool mapped);
+  const std::byte* map_of(const TensorEntry& tensor);
 
   const TensorFile& file_;
   Device& device_;
   LoadOptions options_;
-  std::vector<std::shared_ptr<MappedFile>> maps_;
+  std::vector<std::shared_ptr<MappedFile>> maps_;  // of the files, null where nothing is mapped
   std::shared_ptr<Findings> findings_;
   uint64_t n_bytes_ = 0, n_done_ = 0, n_total_ = 0;
 };

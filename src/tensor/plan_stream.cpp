@@ -16,12 +16,13 @@ struct PlannedStorage : WeightStorage {
 };
 
 constexpr int64_t kSplitTokens = 1024;  // docs/numerics.md, Attention
+constexpr int64_t kMaxPartialValues = 4 << 20;
 
 }  // namespace
 
 Weight PlanDevice::load(const WeightSource& s, WeightUse use) {
   return {s.name, use == WeightUse::vector ? DType::f32 : s.dtype, s.n_rows, s.n_cols,
-          std::make_shared<PlannedStorage>(real_.weight_bytes(s.dtype, s.n_rows, s.n_cols, use))};
+          std::make_shared<PlannedStorage>(s.mapped_rows ? 0 : real_.weight_bytes(s.dtype, s.n_rows, s.n_cols, use))};
 }
 
 std::unique_ptr<Stream> PlanDevice::open_stream(Workspace& workspace) { return std::make_unique<PlanStream>(workspace); }
@@ -35,8 +36,9 @@ void PlanStream::linear(Tensor, Tensor x, const Weight& w, const Weight&) {
 void PlanStream::attention(Tensor, Tensor q, const KvLayer&, const AttentionParams& params, const StepInputs& step) {
   WorkspaceScope scope(workspace());
   const int64_t n_splits = (static_cast<int64_t>(step.max_pages) * kPageTokens + kSplitTokens - 1) / kSplitTokens;
-  // Only a few tokens at once are split; a long chunk has work enough for all threads.
-  workspace().tensor(std::min<int64_t>(q.n_rows, 64) * params.n_heads * n_splits, params.head_dim + 16);
+  // Splits are spread over threads only while their partial results are few.
+  const int64_t n_rows = std::min<int64_t>(q.n_rows, 64) * params.n_heads * n_splits;
+  workspace().tensor(std::min<int64_t>(n_rows, kMaxPartialValues / (params.head_dim + 16)), params.head_dim + 16);
 }
 
 }  // namespace phial

@@ -41,7 +41,7 @@ Weight CpuDevice::load(const WeightSource& source, WeightUse use) {
 std::shared_ptr<WeightStorage> CpuDevice::load_table(const WeightSource& source) {
   auto storage = std::make_shared<PlainStorage>();
   storage->row_bytes = row_bytes(source.dtype, static_cast<uint64_t>(source.n_cols));
-  if (options_.low_memory && source.mapped_rows) {
+  if (source.mapped_rows) {
     storage->mapped_rows = source.mapped_rows;
     return storage;
   }
