@@ -78,7 +78,7 @@ def main():
     for name in a.types.split(","):
         model = work / f"shape_{a.layers}_{name}.gguf"
         if not model.exists():
-            output([PHIAL, "quantize", "-q", f16, model, name])
+            output([PHIAL, "quantize", f16, model, name])
         info = json.loads(output([PHIAL, "bench", "-m", model, "-p", 16, "-n", 0, "-t", a.threads, "-r", 1, "-o", "json", "--no-limits"]))[0]
         pairs = []
         for _ in range(a.runs):
@@ -106,7 +106,7 @@ def main():
              f"| peak resident, MiB (file {file_mib:.0f}, KV for 2048 tokens {kv_mib:.0f}) | {median(memory):.0f} | | {file_mib + kv_mib + 400:.0f} |"]
     target = work / "quantized.gguf"
     for _ in range(a.runs):
-        q_ours.append(timed([PHIAL, "quantize", "-q", f16, target, name, a.threads])[0])
+        q_ours.append(timed([PHIAL, "quantize", f16, target, name, a.threads])[0])
         q_peer.append(json.loads(output([*PEER, "quantize", f16, target, FTYPES[name], a.threads]))["seconds"])
     target.unlink()
     ratio = median([p / o for o, p in zip(q_ours, q_peer)])

@@ -91,7 +91,10 @@ int Chat::stream(const std::vector<int32_t>& tokens, std::string* answer) {
     }
   };
   const StopReason reason = session_->generate(options_.sampling, options_.n_predict, [&](int32_t id) {
-    if (!tokenizer_->is_end_of_generation(id) || options_.special) text += tokenizer_->piece(id, options_.special);
+    // An answer after a special token begins a text of its own: its first piece has no space before it.
+    const bool begins = text.empty() && !tokens.empty() && tokenizer_->holds_control_token(tokenizer_->piece(tokens.back(), true));
+    if (!tokenizer_->is_end_of_generation(id) || options_.special)
+      text += begins ? tokenizer_->decode({&id, 1}, options_.special) : tokenizer_->piece(id, options_.special);
     show(false);
     return !stopped && !g_interrupted.load();
   });

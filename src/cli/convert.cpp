@@ -35,7 +35,7 @@ uint64_t parse_size(const std::string& text) {
 int convert_verb(const std::vector<std::string>& args) {
   ConvertOptions o;
   std::string split_size;
-  bool print_supported = false, quiet = false;
+  bool print_supported = false, verbose = false;
   Flags flags("convert", "Converts a Hugging Face checkpoint folder to GGUF, quantized on the way if asked.", kExamples);
   flags.positional("dir", o.input, false, "The checkpoint's folder: config.json, *.safetensors, tokenizer files");
   flags.text("--outfile,-o,--output", o.output, "FILE", "Output; default DIR/NAME-TYPE.gguf. {ftype} and {FTYPE} stand for the type");
@@ -48,8 +48,8 @@ int convert_verb(const std::vector<std::string>& args) {
   flags.toggle("--dry-run", o.dry_run, "Print the plan and the final size, write nothing");
   flags.toggle("--print-supported-models", print_supported, "Print the architectures that can be converted");
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "Threads; 0 = physical cores");
-  flags.toggle("--quiet,-q", quiet, "No line per tensor");
-  flags.accepted("--use-temp-file,--no-lazy,--verbose,--no-tensor-first-split", false);
+  flags.toggle("--verbose,-v", verbose, "A line per tensor");
+  flags.accepted("--quiet,-q,--use-temp-file,--no-lazy,--no-tensor-first-split", false);
   flags.refused("--bigendian", "big-endian files are not written; every machine that runs GGUF today reads little-endian");
   flags.refused("--remote", "download the checkpoint first, for example with: huggingface-cli download NAME --local-dir DIR");
   flags.refused("--mmproj,--mtp,--no-mtp,--fuse-gate-up-exps,--fp8-as-q8,--target-model-dir",
@@ -66,7 +66,7 @@ int convert_verb(const std::vector<std::string>& args) {
   if (o.input.empty()) throw Usage("the folder is missing: phial convert DIR [-o FILE] [--outtype TYPE]");
   if (!split_size.empty()) o.split_max_bytes = parse_size(split_size);
   watch_interrupt();
-  ProgressBar bar(!quiet);
+  ProgressBar bar(verbose || o.dry_run);
   const ConvertReport r = convert(o, bar.callback());
   bar.clear();
   const std::string more = r.files.size() > 1 ? fmt::format(" and {} more", r.files.size() - 1) : "";

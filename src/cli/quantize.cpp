@@ -47,7 +47,7 @@ int quantize_verb(const std::vector<std::string>& args) {
   QuantizeOptions o;
   std::vector<std::string> words, tensor_types;
   std::string tensor_type_file;
-  bool quiet = false;
+  bool verbose = false;
   Flags flags("quantize", "Writes a smaller copy of a GGUF model: IN [OUT] TYPE [THREADS].", kExamples);
   flags.app().add_option("words", words, "IN [OUT] TYPE [THREADS]")->type_name("");
   flags.toggle("--allow-requantize", o.allow_requantize, "Quantize tensors that are quantized already (loses quality)");
@@ -64,7 +64,8 @@ int quantize_verb(const std::vector<std::string>& args) {
   flags.text("--tensor-type-file", tensor_type_file, "FILE", "A REGEX=TYPE per line");
   flags.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "Replace metadata");
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "Threads; 0 = physical cores");
-  flags.toggle("--quiet,-q", quiet, "No line per tensor");
+  flags.toggle("--verbose,-v", verbose, "A line per tensor, as --dry-run prints them");
+  flags.accepted("--quiet,-q", false);
   flags.refused("--prune-layers", "pruning layers is not built yet");
   flags.parse(args);
   if (flags.help_wanted) {
@@ -98,7 +99,7 @@ int quantize_verb(const std::vector<std::string>& args) {
     throw Usage("unknown type '" + o.type + "'" + (guess.empty() ? "" : "; did you mean " + guess + "?") + "\nSee: phial quantize --help");
   }
   watch_interrupt();
-  ProgressBar bar(!quiet);
+  ProgressBar bar(verbose || o.dry_run);
   const QuantizeReport r = quantize(o, bar.callback());
   bar.clear();
   const double bits = 8.0 * static_cast<double>(r.bytes_after) / static_cast<double>(std::max<uint64_t>(1, r.n_parameters));

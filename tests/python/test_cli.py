@@ -67,7 +67,7 @@ def test_errors_say_what_to_do(args, code, text):
     assert p.returncode == code and text in p.stderr, p.stderr
 
 
-@pytest.mark.parametrize("verb", ["run", "convert", "quantize", "inspect", "tokenize", "template", "logits", "doctor"])
+@pytest.mark.parametrize("verb", ["run", "convert", "quantize", "inspect", "tokenize", "template", "logits", "bench", "doctor"])
 def test_help_has_examples(verb):
     p = run(verb, "--help")
     assert "Examples:" in p.stdout and f"phial {verb}" in p.stdout

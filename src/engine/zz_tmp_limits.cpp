@@ -1,0 +1,3 @@
+// temporary
+#include "phial/limits.h"
+namespace phial { Limits measure_limits(int, double) { return {}; } }
