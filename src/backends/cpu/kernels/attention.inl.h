@@ -91,69 +91,63 @@ inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
 
 template <int kQueries, typename Keys>
 void all_scores(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
-  constexpr int kGroups = kF32x16Registers >= 32 ? 4 : 1;
-  for (int g = first_group / kGroups * kGroups; g < end_group; g += kGroups) block_scores<kQueries, kGroups>(block, keys, g);
+  if constexpr (kF32x16Registers >= 32) {
+    if (end_group - first_group > 2) return block_scores<kQueries, 4>(block, keys, 0);
+    first_group = first_group < 3 ? first_group : 2;
+    block_scores<kQueries, 2>(block, keys, first_group);
+  } else {
+    for (int g = first_group; g < end_group; ++g) block_scores<kQueries, 1>(block, keys, g);
+  }
 }
 
-/// acc_d = acc_d * carry, then fma(p_j, v_jd, acc_d) for the visible j in order, for kVectors vectors of dimensions from d.
+/// acc_d = acc_d * carry, then fma(p_j, v_jd, acc_d) for j in [begin, end) in order: kVectors vectors of dimensions from d,
+/// for kQueries rows of probabilities and of accumulators.
 template <int kQueries, int kVectors, typename Values>
-inline void block_values(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row, int32_t d) {
+inline void add_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin,
+                       int end, int32_t d) {
   F32x16 acc[kQueries][kVectors];
-  int first = kTile, all_from = 0, all_to = kTile, end = 0;
-  for (int i = 0; i < kQueries; ++i) {
-    for (int v = 0; v < kVectors; ++v) acc[i][v] = mul(load(state.row(row + i) + d + 16 * v), splat(block.carry[i]));
-    first = block.begin[i] < first ? block.begin[i] : first;
-    end = block.end[i] > end ? block.end[i] : end;
-    all_from = block.begin[i] > all_from ? block.begin[i] : all_from;
-    all_to = block.end[i] < all_to ? block.end[i] : all_to;
-  }
-  const auto step = [&](int j, bool check) __attribute__((always_inline)) {
+  for (int i = 0; i < kQueries; ++i)
+    for (int v = 0; v < kVectors; ++v) acc[i][v] = mul(load(acc_row + i * stride + d + 16 * v), splat(carry[i]));
+  for (int j = begin; j < end; ++j) {
     F32x16 x[kVectors];
     for (int v = 0; v < kVectors; ++v) x[v] = values.get(j, d + 16 * v);
     for (int i = 0; i < kQueries; ++i) {
-      if (check && (j < block.begin[i] || j >= block.end[i])) continue;
-      const F32x16 p = splat(block.s[i][j]);
-      for (int v = 0; v < kVectors; ++v) acc[i][v] = fma(p, x[v], acc[i][v]);
+      const F32x16 weight = splat(p[i][j]);
+      for (int v = 0; v < kVectors; ++v) acc[i][v] = fma(weight, x[v], acc[i][v]);
     }
-  };
-  // Queries see different slots only at the causal edge and at the window's start.
-  if (all_from >= all_to) all_from = all_to = end;
-  for (int j = first; j < all_from; ++j) step(j, true);
-  for (int j = all_from; j < all_to; ++j) step(j, false);
-  for (int j = all_to; j < end; ++j) step(j, true);
+  }
   for (int i = 0; i < kQueries; ++i)
-    for (int v = 0; v < kVectors; ++v) store(state.row(row + i) + d + 16 * v, acc[i][v]);
+    for (int v = 0; v < kVectors; ++v) store(acc_row + i * stride + d + 16 * v, acc[i][v]);
 }
 
 /// The last dimensions of a head that is not whole vectors; rare, so one query at a time.
-template <typename Values>
-inline void last_values(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row, int32_t d) {
-  for (int i = 0; i < block.n; ++i) {
-    F32x16 acc = mul(load(state.row(row + i) + d), splat(block.carry[i]));
-    for (int j = block.begin[i]; j < block.end[i]; ++j)
-      acc = fma(splat(block.s[i][j]), values.get_first(j, d, values.head_dim - d), acc);
-    store(state.row(row + i) + d, acc);
+template <int kQueries, typename Values>
+inline void add_last_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin,
+                            int end, int32_t d) {
+  for (int i = 0; i < kQueries; ++i) {
+    F32x16 acc = mul(load(acc_row + i * stride + d), splat(carry[i]));
+    for (int j = begin; j < end; ++j) acc = fma(splat(p[i][j]), values.get_first(j, d, values.head_dim - d), acc);
+    store(acc_row + i * stride + d, acc);
   }
 }
 
 template <int kQueries, typename Values>
-void all_values(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row) {
+void add_all_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin, int end) {
   constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
   const int n_vectors = values.head_dim / 16;
   const int n_chunks = (n_vectors + kMost - 1) / kMost;
   int done = 0;
   for (int c = 0; c < n_chunks; ++c) {
     const int n = (n_vectors - done + n_chunks - c - 1) / (n_chunks - c);
-    const int32_t d = done * 16;
     if constexpr (kMost == 4) {
-      if (n == 4) block_values<kQueries, 4>(block, values, state, row, d);
-      if (n == 3) block_values<kQueries, 3>(block, values, state, row, d);
-      if (n == 2) block_values<kQueries, 2>(block, values, state, row, d);
+      if (n == 4) add_values<kQueries, 4>(p, values, acc_row, stride, carry, begin, end, done * 16);
+      if (n == 3) add_values<kQueries, 3>(p, values, acc_row, stride, carry, begin, end, done * 16);
+      if (n == 2) add_values<kQueries, 2>(p, values, acc_row, stride, carry, begin, end, done * 16);
     }
-    if (n == 1) block_values<kQueries, 1>(block, values, state, row, d);
+    if (n == 1) add_values<kQueries, 1>(p, values, acc_row, stride, carry, begin, end, done * 16);
     done += n;
   }
-  if (done * 16 < values.head_dim) last_values(block, values, state, row, done * 16);
+  if (done * 16 < values.head_dim) add_last_values<kQueries>(p, values, acc_row, stride, carry, begin, end, done * 16);
 }
 
 /// Scores to probabilities; moves max and sum of each query on, and leaves the carry for its values.
@@ -176,13 +170,13 @@ inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t 
     m[i] = top > old[i] ? top : old[i];
   }
   alignas(64) float carry[16];
-  store(carry, exp(sub(load(old), load(m))));  // 1 for queries that see nothing here
+  store(carry, exp_not_positive(sub(load(old), load(m))));  // 1 for queries that see nothing here
   for (int i = 0; i < block.n; ++i) {
     block.carry[i] = carry[i];
     if (block.begin[i] >= block.end[i]) continue;
     F32x16 sum = zero_f32();
     for (int v = 0; v < kTileVectors; ++v) {
-      const F32x16 p = exp(sub(load(&block.s[i][16 * v]), splat(m[i])));
+      const F32x16 p = exp_not_positive(sub(load(&block.s[i][16 * v]), splat(m[i])));
       sum = add(sum, p);
       store(&block.s[i][16 * v], p);
     }
@@ -191,7 +185,7 @@ inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t 
   }
 }
 
-/// Calls f(std-free integral constant) for n in 1..kBlockQueries.
+/// Calls f(Count<n>{}) for n in 1..kBlockQueries.
 template <int kN>
 struct Count {
   static constexpr int value = kN;
@@ -212,9 +206,32 @@ template <typename Keys>
 inline void scores_with(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
   with_count(block.n, [&](auto n) { all_scores<decltype(n)::value>(block, keys, first_group, end_group); });
 }
+/// Queries see different slots at the causal edge and at a window's start; what all see goes through one pass.
 template <typename Values>
 inline void values_with(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row) {
-  with_count(block.n, [&](auto n) { all_values<decltype(n)::value>(block, values, state, row); });
+  constexpr float kOnes[kBlockQueries] = {1, 1, 1, 1, 1, 1};
+  int common_begin = 0, common_end = kTile;
+  bool same_begin = true;
+  for (int i = 0; i < block.n; ++i) {
+    common_begin = block.begin[i] > common_begin ? block.begin[i] : common_begin;
+    common_end = block.end[i] < common_end ? block.end[i] : common_end;
+    same_begin = same_begin && block.begin[i] == block.begin[0];
+  }
+  const auto one = [&](int i, const float* carry, int begin, int end) {
+    add_all_values<1>(&block.s[i], values, state.row(row + i), 0, carry, begin, end);
+  };
+  if (common_begin >= common_end) {
+    for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], block.end[i]);
+    return;
+  }
+  if (!same_begin)
+    for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], common_begin);
+  with_count(block.n, [&](auto n) {
+    add_all_values<decltype(n)::value>(block.s, values, state.row(row), state.stride(), same_begin ? block.carry : kOnes, common_begin,
+                                       common_end);
+  });
+  for (int i = 0; i < block.n; ++i)
+    if (block.end[i] > common_end) one(i, kOnes, common_end, block.end[i]);
 }
 
 /// Sets the visible slots of each query in a tile; false when none sees any.

@@ -1,6 +1,7 @@
 // ops/numerics.h in 16 lanes: the same steps, so the same bits.
 
-inline F32x16 exp(F32x16 x) {
+/// exp for x <= 0, the same bits: nothing overflows.
+inline F32x16 exp_not_positive(F32x16 x) {
   const F32x16 t = fma(x, splat(kLog2E), splat(kRoundToInt));
   const F32x16 n = sub(t, splat(kRoundToInt));
   F32x16 r = fma(n, splat(-kLn2High), x);
@@ -12,15 +13,15 @@ inline F32x16 exp(F32x16 x) {
   p = fma(p, r, splat(1.0f));
   p = fma(p, r, splat(1.0f));
   const F32x16 power = as_f32(add(shift_left<23>(as_i32(t)), splat(0x3F800000)));
-  F32x16 y = mul(p, power);
-  y = select(less(x, splat(kExpLow)), zero_f32(), y);
-  return select(less(splat(kExpHigh), x), splat(__builtin_inff()), y);
+  return select(less(x, splat(kExpLow)), zero_f32(), mul(p, power));
 }
+
+inline F32x16 exp(F32x16 x) { return select(less(splat(kExpHigh), x), splat(__builtin_inff()), exp_not_positive(x)); }
 
 inline F32x16 silu(F32x16 x) { return div(x, add(splat(1.0f), exp(sub(splat(-0.0f), x)))); }
 
 inline F32x16 tanh(F32x16 x) {
-  const F32x16 e = exp(mul(splat(-2.0f), abs(x)));
+  const F32x16 e = exp_not_positive(mul(splat(-2.0f), abs(x)));
   const F32x16 y = div(sub(splat(1.0f), e), add(splat(1.0f), e));
   return select(less(x, zero_f32()), sub(splat(-0.0f), y), y);
 }
