@@ -98,7 +98,7 @@ void Flags::toggle(const std::string& names, bool& target, const std::string& wh
 }
 
 void Flags::list(const std::string& names, std::vector<std::string>& target, const std::string& value, const std::string& what) {
-  app_.add_option(declare(names), target, what)->type_name(value)->expected(1)->take_all();
+  app_.add_option(declare(names), target, what)->type_name(value)->allow_extra_args(false);  // one word per flag: what follows is positional
 }
 
 void Flags::positional(const std::string& name, std::string& target, bool required, const std::string& what) {
