@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes src/tokenizer/unicode_table.inc: the general category of every code point, and the sets \\w and Han, as the regular
-expressions of Hugging Face's `tokenizers` package see them. Asking the package itself keeps both on one Unicode version.
+"""Writes src/tokenizer/unicode_table.inc: what Hugging Face's `tokenizers` package knows of every code point. Its parts are of
+several Unicode versions (regular expressions, normalization forms, lower case), so the package itself is asked for each.
 
 usage: make_unicode_table.py > src/tokenizer/unicode_table.inc
 """
 import tokenizers
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CATEGORIES = ["Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",
               "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co"]
@@ -23,6 +23,52 @@ def members(pattern):
             rest.update(map(ord, piece))
         found.update(c for c in chunk if c not in rest)
     return found
+
+
+def normalizing():
+    """Code points that take part in normalization: decomposed, combining, or in the decomposition of a composed one."""
+    nfd, nfc, nfkd = normalizers.NFD(), normalizers.NFC(), normalizers.NFKD()
+    low, high = "\u0334", "\u0345"  # combining classes 1 and 240, the ends of the scale
+    found = {ord(low), ord(high)}
+    for c in CODES:
+        x = chr(c)
+        if nfkd.normalize_str(x) != x:
+            found.add(c)
+            if nfc.normalize_str(x) == x:
+                found.update(map(ord, nfd.normalize_str(x)))
+        elif nfd.normalize_str("a" + high + x) != "a" + high + x or nfd.normalize_str("a" + x + low) != "a" + x + low:
+            found.add(c)
+    return found
+
+
+def joins_words():
+    """Code points that an added token with `single_word` may not touch (another regular expression engine's \\w)."""
+    tokenizer = Tokenizer(models.BPE(vocab={"?": 0}, merges=[]))
+    tokenizer.add_tokens([AddedToken("zz", single_word=True, normalized=False)])
+    found = set()
+    for i in range(0, len(CODES), 65536):
+        chunk = CODES[i:i + 65536]
+        encodings = tokenizer.encode_batch(["zz" + chr(c) for c in chunk])
+        found.update(c for c, e in zip(chunk, encodings) if 1 not in e.ids)
+    return found
+
+
+def lowercase_runs():
+    """(first, last, step, lower - upper) of the code points whose lower case is one other code point."""
+    lower = normalizers.Lowercase()
+    runs = []
+    for c in CODES:
+        mapped = lower.normalize_str(chr(c))
+        if mapped == chr(c) or len(mapped) != 1:
+            assert len(mapped) == 1 or c == 0x130, hex(c)
+            continue
+        delta = ord(mapped) - c
+        if runs and runs[-1][3] == delta and (runs[-1][2] in (0, c - runs[-1][1])) and c - runs[-1][1] <= 2:
+            runs[-1][2] = c - runs[-1][1]
+            runs[-1][1] = c
+        else:
+            runs.append([c, c, 0, delta])
+    return runs
 
 
 def ranges(codes):
@@ -65,6 +111,12 @@ def main():
     for name, pattern in (("Word", r"\w"), ("Han", r"\p{Han}")):
         show(f"constexpr CodeRange k{name}Ranges[] = {{", f"{pattern}: first and last code point.",
              [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(members(pattern))])
+    show("constexpr CodeRange kJoinsWordsRanges[] = {", "Part of a word next to an added token.",
+         [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(joins_words())])
+    show("constexpr CodeRange kNormalizingRanges[] = {", "Touched by the normalization forms.",
+         [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(normalizing())])
+    show("constexpr LowercaseRun kLowercaseRuns[] = {", "First, last, step, and what to add for lower case.",
+         [f"{{0x{a:X},0x{b:X},{max(step, 1)},{delta}}}," for a, b, step, delta in lowercase_runs()])
     spaces = members(r"\s")
     assert spaces == members(r"\p{White_Space}")
     show("constexpr CodeRange kSpaceRanges[] = {", r"\s: first and last code point.",

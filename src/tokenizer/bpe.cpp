@@ -19,8 +19,7 @@ class BpeModel : public SubwordModel {
     }
     for (size_t r = 0; r < v.merges.size(); ++r) {
       const Merge& m = v.merges[r];
-      if (is_plain(v.types[static_cast<size_t>(m.result)]))
-        pairs_.set(m.left, m.right, {static_cast<uint32_t>(r), m.result});
+      if (is_plain(v.types[static_cast<size_t>(m.result)])) pairs_.set(m.left, m.right, {static_cast<uint32_t>(r), m.result});
     }
     if (v.ignore_merges) {
       whole_.reserve(v.tokens.size());
@@ -41,8 +40,10 @@ class BpeModel : public SubwordModel {
     s.clear();
     auto add = [&](int byte) {
       const int32_t id = byte < 0 ? -1 : byte_id_[static_cast<size_t>(byte)];
-      if (id >= 0) s.push_back(id);
-      else if (unk_ >= 0) s.push_back(unk_);  // a byte without a token; without <unk> it is dropped, as HF does
+      if (id >= 0)
+        s.push_back(id);
+      else if (unk_ >= 0)
+        s.push_back(unk_);  // a byte without a token; without <unk> it is dropped, as HF does
     };
     if (byte_alphabet) {
       for (size_t i = 0; i < word.size();) {

@@ -38,9 +38,11 @@ int64_t id_of(const Json& value, const std::string& where) {
 class TokenList {
  public:
   TokenList(HfTokenizer& t, const std::string& where, int64_t vocab_size, size_t n_known)
-      : t_(t), where_(where),
+      : t_(t),
+        where_(where),
         // Ids may have holes (they become padding), but a hole cannot be larger than the vocabulary itself.
-        limit_(vocab_size > 0 ? vocab_size : static_cast<int64_t>(n_known) * 2 + 1024), from_embedding_(vocab_size > 0) {}
+        limit_(vocab_size > 0 ? vocab_size : static_cast<int64_t>(n_known) * 2 + 1024),
+        from_embedding_(vocab_size > 0) {}
 
   void put(int64_t id, const std::string& text) {
     if (id >= limit_)
@@ -91,8 +93,7 @@ void read_model(const Json& model, const std::string& where, HfTokenizer& t, Tok
   const std::string type = member(model, "type") ? text_of(model, "type", where) : "BPE";
   if (type != "BPE") fail(ErrorCode::vocab, "{}: the model is of type '{}'; only BPE is supported", where, printable(type));
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (const Json* v = member(model, key); v && *v != "")
-      fail(ErrorCode::vocab, "{}: '{}' is not supported", where, key);
+    if (const Json* v = member(model, key); v && *v != "") fail(ErrorCode::vocab, "{}: '{}' is not supported", where, key);
   if (const Json* v = member(model, "dropout"); v && *v != 0.0)
     fail(ErrorCode::vocab, "{}: 'dropout' makes the tokens random; set it to null", where);
   t.byte_fallback = flag(model, "byte_fallback", false, where);
@@ -180,7 +181,7 @@ void read_post_processor(const Json& root, const std::string& where, HfTokenizer
         continue;
       }
       std::optional<int32_t>& place = text_seen ? t.after : t.before;
-      if (place) fail(ErrorCode::vocab, "{}: the post-processor puts more than one token on a side of the text", where);
+      if (place) fail(ErrorCode::vocab, "{}: the post-processor adds more than one token on a side of the text", where);
       place = template_id(p, item, where);
     }
   });
@@ -204,12 +205,15 @@ HfTokenizer parse_tokenizer_json(std::string_view text, const std::string& where
   for (const auto& [key, parse] : {std::pair("normalizer", 0), std::pair("pre_tokenizer", 1)}) {
     const Json* rules = member(root, key);
     if (!rules) continue;
-    if (parse == 0) t.rules.normalizer = parse_normalizer(rules->dump(), where + ", " + key);
-    else t.rules.pre_tokenizer = parse_pre_tokenizer(rules->dump(), where + ", " + key);
+    if (parse == 0)
+      t.rules.normalizer = parse_normalizer(rules->dump(), where + ", " + key);
+    else
+      t.rules.pre_tokenizer = parse_pre_tokenizer(rules->dump(), where + ", " + key);
   }
   bool byte_level = std::any_of(t.rules.pre_tokenizer.begin(), t.rules.pre_tokenizer.end(),
                                 [](const PreTokenizerStep& s) { return s.kind == PreTokenizerKind::byte_level; });
-  if (!byte_level) read_decoder(root, where, t, byte_level);
+  if (!byte_level)
+    read_decoder(root, where, t, byte_level);
   else {
     bool ignored = false;
     read_decoder(root, where, t, ignored);

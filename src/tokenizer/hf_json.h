@@ -12,7 +12,7 @@ namespace phial {
 
 struct HfTokenizer {
   VocabModel model = VocabModel::bpe;
-  std::vector<std::string> tokens;   // by id; "" with defined[id] false where no token has the id
+  std::vector<std::string> tokens;  // by id; "" with defined[id] false where no token has the id
   std::vector<bool> defined;
   std::vector<Merge> merges;
   std::vector<AddedToken> added;

@@ -1,4 +1,4 @@
-// Short words: the best pair by scanning. Long words: a linked list and a heap of (rank, position) with stale entries skipped.
+// Short words: the best pair by scanning. Long words: a linked list and a queue of (rank, position) with stale entries skipped.
 #include "tokenizer/merges.h"
 
 #include <algorithm>
@@ -54,8 +54,7 @@ size_t merge_symbols(const PairTable& pairs, std::span<int32_t> s, MergeScratch&
   m.next.resize(n);
   m.rank.resize(n);
   m.result.resize(n);
-  m.heap.clear();
-  const auto later = std::greater<uint64_t>();
+  m.queue.clear();
   auto look_up = [&](uint32_t i) {  // the pair (i, next[i]); true when it can merge
     const PairTable::Entry e = m.next[i] == kEnd ? PairTable::Entry{} : pairs.find(s[i], s[m.next[i]]);
     m.rank[i] = e.rank;
@@ -65,25 +64,17 @@ size_t merge_symbols(const PairTable& pairs, std::span<int32_t> s, MergeScratch&
   for (uint32_t i = 0; i < n; ++i) {
     m.previous[i] = i == 0 ? kEnd : i - 1;
     m.next[i] = i + 1 == n ? kEnd : i + 1;
-    if (look_up(i)) m.heap.push_back(static_cast<uint64_t>(m.rank[i]) << 32 | i);
+    if (look_up(i)) m.queue.push(m.rank[i], i);
   }
-  std::make_heap(m.heap.begin(), m.heap.end(), later);
-  while (!m.heap.empty()) {
-    std::pop_heap(m.heap.begin(), m.heap.end(), later);
-    const auto i = static_cast<uint32_t>(m.heap.back());
-    const auto rank = static_cast<uint32_t>(m.heap.back() >> 32);
-    m.heap.pop_back();
+  for (uint32_t rank, i; m.queue.pop(rank, i);) {
     if (m.rank[i] != rank) continue;
     const uint32_t gone = m.next[i];
     s[i] = m.result[i];
     m.rank[gone] = kNoMerge;
     m.next[i] = m.next[gone];
     if (m.next[i] != kEnd) m.previous[m.next[i]] = i;
-    for (const uint32_t k : {m.previous[i], i}) {
-      if (k == kEnd || !look_up(k)) continue;
-      m.heap.push_back(static_cast<uint64_t>(m.rank[k]) << 32 | k);
-      std::push_heap(m.heap.begin(), m.heap.end(), later);
-    }
+    if (m.previous[i] != kEnd && look_up(m.previous[i])) m.queue.push(m.rank[m.previous[i]], m.previous[i]);
+    if (look_up(i)) m.queue.push(m.rank[i], i);
   }
   size_t left = 0;
   for (uint32_t i = 0; i != kEnd; i = m.next[i]) s[left++] = s[i];

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "tokenizer/pair_queue.h"
+
 namespace phial {
 
 constexpr uint32_t kNoMerge = UINT32_MAX;
@@ -51,7 +53,7 @@ class PairTable {
 struct MergeScratch {
   std::vector<uint32_t> previous, next, rank;
   std::vector<int32_t> result;
-  std::vector<uint64_t> heap;
+  PairQueue queue;
 };
 
 /// Merges `symbols` in place until no pair has a rank; returns how many are left at the front. Symbols < 0 never merge.

@@ -1,3 +1,4 @@
+// The normalizer rules, in order; what a hostile chain of them may grow to is bounded.
 #include "tokenizer/normalizer.h"
 
 #include "base/fail.h"
@@ -56,12 +57,24 @@ std::string Normalizer::apply(std::string_view text, RegexBudget& budget) const 
   const size_t limit = text.size() * kMaxGrowth + kFreeBytes;
   for (const Compiled& c : steps_) {
     switch (c.step.kind) {
-      case NormalizerKind::nfc: now = normalize_unicode(now, NormalForm::nfc); break;
-      case NormalizerKind::nfd: now = normalize_unicode(now, NormalForm::nfd); break;
-      case NormalizerKind::nfkc: now = normalize_unicode(now, NormalForm::nfkc); break;
-      case NormalizerKind::nfkd: now = normalize_unicode(now, NormalForm::nfkd); break;
-      case NormalizerKind::lowercase: now = lowercase_unicode(now); break;
-      case NormalizerKind::strip: now = strip(now, c.step.left, c.step.right); break;
+      case NormalizerKind::nfc:
+        now = normalize_unicode(now, NormalForm::nfc);
+        break;
+      case NormalizerKind::nfd:
+        now = normalize_unicode(now, NormalForm::nfd);
+        break;
+      case NormalizerKind::nfkc:
+        now = normalize_unicode(now, NormalForm::nfkc);
+        break;
+      case NormalizerKind::nfkd:
+        now = normalize_unicode(now, NormalForm::nfkd);
+        break;
+      case NormalizerKind::lowercase:
+        now = lowercase_unicode(now);
+        break;
+      case NormalizerKind::strip:
+        now = strip(now, c.step.left, c.step.right);
+        break;
       case NormalizerKind::prepend:
         if (!now.empty()) now.insert(0, c.step.content);
         break;
@@ -78,7 +91,8 @@ std::string Normalizer::apply(std::string_view text, RegexBudget& budget) const 
         }
         std::string out;
         size_t done = 0;
-        Regex::Finder finder(c.regex[0], now, budget);
+        Regex::Finder finder(c.regex[0], budget);
+        finder.start(now);
         for (Regex::Match m; finder.next(m) && out.size() <= limit; done = m.end) {
           out.append(now, done, m.begin - done);
           out += to;

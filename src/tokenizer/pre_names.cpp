@@ -2,32 +2,19 @@
 #include "tokenizer/pre_names.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
+
+#include "tokenizer/word_patterns.h"
 
 namespace phial {
 namespace {
 
-#define PHIAL_CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define PHIAL_TAIL " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define PHIAL_TAIL_SLASH " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define PHIAL_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define PHIAL_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define PHIAL_CASED(suffix) \
-  "[^\\r\\n\\p{L}\\p{N}]?" PHIAL_UPPER "*" PHIAL_LOWER "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" PHIAL_UPPER "+" PHIAL_LOWER "*" suffix
-
-constexpr const char* kCl100k =
-    PHIAL_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|" PHIAL_TAIL;
-constexpr const char* kQwen2 = PHIAL_CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|" PHIAL_TAIL;
-constexpr const char* kO200k = PHIAL_CASED(PHIAL_CONTRACTIONS "?") "|\\p{N}{1,3}|" PHIAL_TAIL_SLASH;
-constexpr const char* kTekken = PHIAL_CASED("") "|\\p{N}|" PHIAL_TAIL_SLASH;
 constexpr const char* kBloom = " ?[^(\\s|[.,!?\xE2\x80\xA6\xE3\x80\x82\xEF\xBC\x8C\xE3\x80\x81\xE0\xA5\xA4\xDB\x94\xD8\x8C])]+";
 constexpr const char* kCjk = "[\xE4\xB8\x80-\xE9\xBE\xA5\xE0\xA0\x80-\xE4\xB8\x80\xEA\xB0\x80-\xED\x9F\xBF]+";
 constexpr const char* kDeepSeekV3Cjk = "[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+";
 constexpr const char* kDeepSeekV3 =
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
     " ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-constexpr const char* kSuperBpe = "\\p{N}+";
 
 PreTokenizerStep split(const char* pattern) {
   PreTokenizerStep s;
@@ -66,25 +53,28 @@ const std::vector<Row>& table() {
        {byte_level(true)}},
       {{"mpt", "olmo", "jais"}, {byte_level(true)}, false, false, true},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
-       {split(kCl100k), byte_level(false)}, true, true},
-      {{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4", "grok-2"}, {split(kCl100k), byte_level(false)}},
-      {{"qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan"}, {split(kQwen2), byte_level(false)}, false, false, true},
-      {{"gpt-4o", "llama4"}, {split(kO200k), byte_level(false)}},
-      {{"tekken"}, {split(kTekken), byte_level(false)}, true, true},
+       {split(kCl100kPattern), byte_level(false)},
+       true,
+       true},
+      {{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4", "grok-2"}, {split(kCl100kPattern), byte_level(false)}},
+      {{"qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan"},
+       {split(kQwen2Pattern), byte_level(false)},
+       false,
+       false,
+       true},
+      {{"gpt-4o", "llama4"}, {split(kO200kPattern), byte_level(false)}},
+      {{"tekken"}, {split(kTekkenPattern), byte_level(false)}, true, true},
       {{"starcoder", "refact", "smollm", "codeshell", "exaone", "minerva-7b", "command-r"}, {digits(true), byte_level(true)}},
-      {{"falcon"},
-       {punctuation(SplitBehavior::contiguous), byte_level(true), digits(false), split("[0-9][0-9][0-9]")}},
+      {{"falcon"}, {punctuation(SplitBehavior::contiguous), byte_level(true), digits(false), split("[0-9][0-9][0-9]")}},
       {{"deepseek-coder"},
        {split("[\\r\\n]"), split("\\s?\\p{L}+"), split("\\s?\\p{P}+"), split(kCjk), digits(true), byte_level(false)}},
-      {{"deepseek-v3", "deepseek-r1"},
-       {split("\\p{N}{1,3}"), split(kDeepSeekV3Cjk), split(kDeepSeekV3), byte_level(false)}},
+      {{"deepseek-v3", "deepseek-r1"}, {split("\\p{N}{1,3}"), split(kDeepSeekV3Cjk), split(kDeepSeekV3), byte_level(false)}},
       {{"bloom", "poro-chat", "gpt3-finnish"}, {split(kBloom), byte_level(false)}},
       {{"viking"}, {split(kBloom), digits(true), byte_level(false)}},
       {{"default"},
        {split("[\\p{P}\\$\\+<=>\\^~\\|]+"), split(kByteLevelPattern), split("\\p{N}+"), split("[0-9][0-9][0-9]"),
         byte_level(false)}},
   };
-  (void)kSuperBpe;
   return rows;
 }
 

@@ -1,7 +1,7 @@
 // The splitting rules, step by step, as Hugging Face's `tokenizers` applies them.
 #include "tokenizer/pre_tokenizer.h"
 
-#include <functional>
+#include <optional>
 
 #include "tokenizer/normalizer.h"
 #include "tokenizer/unicode.h"
@@ -37,8 +37,10 @@ void emit(std::string_view word, std::vector<Piece>& pieces, SplitBehavior behav
       std::vector<Piece> merged;
       for (const Piece& p : pieces) {
         const bool join = behavior == SplitBehavior::contiguous ? p.match == previous : p.match && !previous;
-        if (join && !merged.empty()) merged.back().end = p.end;
-        else merged.push_back(p);
+        if (join && !merged.empty())
+          merged.back().end = p.end;
+        else
+          merged.push_back(p);
         previous = p.match;
       }
       for (const Piece& p : merged) push(p.begin, p.end);
@@ -47,8 +49,10 @@ void emit(std::string_view word, std::vector<Piece>& pieces, SplitBehavior behav
     case SplitBehavior::merged_with_next: {
       std::vector<Piece> merged;
       for (auto p = pieces.rbegin(); p != pieces.rend(); ++p) {
-        if (p->match && !previous && !merged.empty()) merged.back().begin = p->begin;
-        else merged.push_back(*p);
+        if (p->match && !previous && !merged.empty())
+          merged.back().begin = p->begin;
+        else
+          merged.push_back(*p);
         previous = p->match;
       }
       for (auto p = merged.rbegin(); p != merged.rend(); ++p) push(p->begin, p->end);
@@ -62,8 +66,10 @@ void by_character(std::string_view word, bool runs, Property property, std::vect
   for (size_t i = 0; i < word.size();) {
     const CodePoint c = decode_utf8(word, i);
     const bool match = property(c.code);
-    if (!pieces.empty() && pieces.back().match == match && (runs || !match)) pieces.back().end = i + c.length;
-    else pieces.push_back({i, i + c.length, match});
+    if (!pieces.empty() && pieces.back().match == match && (runs || !match))
+      pieces.back().end = i + c.length;
+    else
+      pieces.push_back({i, i + c.length, match});
     i += c.length;
   }
 }
@@ -96,13 +102,15 @@ PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps) {
   }
 }
 
-void PreTokenizer::split_word(const Compiled& c, std::string_view word, RegexBudget& budget, std::vector<std::string_view>& out) {
+void PreTokenizer::split_word(const Compiled& c, std::string_view word, Regex::Finder* finder,
+                              std::vector<std::string_view>& out) {
   const PreTokenizerStep& s = c.step;
   std::vector<Piece> pieces;
   SplitBehavior behavior = SplitBehavior::isolated;
   switch (s.kind) {
     case PreTokenizerKind::digits:
-      by_character(word, !s.individual_digits, [](uint32_t code) { return (char_class(code) & kNumber) != 0; }, pieces);
+      by_character(
+          word, !s.individual_digits, [](uint32_t code) { return (char_class(code) & kNumber) != 0; }, pieces);
       break;
     case PreTokenizerKind::punctuation:
       by_character(word, false, is_punctuation, pieces);
@@ -129,15 +137,19 @@ void PreTokenizer::split_word(const Compiled& c, std::string_view word, RegexBud
   if (s.kind == PreTokenizerKind::whitespace) behavior = SplitBehavior::removed;
   if (s.kind == PreTokenizerKind::split && !s.is_regex) {
     size_t at = 0;
-    by_matches(word, [&](Regex::Match& m) {
-      const size_t hit = s.pattern.empty() ? std::string_view::npos : word.find(s.pattern, at);
-      if (hit == std::string_view::npos) return false;
-      m = {hit, at = hit + s.pattern.size()};
-      return true;
-    }, pieces);
-  } else if (!c.regex.empty()) {
-    Regex::Finder finder(c.regex[0], word, budget);
-    by_matches(word, [&](Regex::Match& m) { return finder.next(m); }, pieces);
+    by_matches(
+        word,
+        [&](Regex::Match& m) {
+          const size_t hit = s.pattern.empty() ? std::string_view::npos : word.find(s.pattern, at);
+          if (hit == std::string_view::npos) return false;
+          m = {hit, at = hit + s.pattern.size()};
+          return true;
+        },
+        pieces);
+  } else if (finder) {
+    finder->start(word);
+    by_matches(
+        word, [&](Regex::Match& m) { return finder->next(m); }, pieces);
   }
   if ((s.kind == PreTokenizerKind::split && s.invert) || s.kind == PreTokenizerKind::whitespace)
     for (Piece& p : pieces) p.match = !p.match;
@@ -155,6 +167,9 @@ void PreTokenizer::split(std::string_view text, bool at_start, RegexBudget& budg
     const Compiled& c = steps_[n];
     const PreTokenizerStep& s = c.step;
     out.clear();
+    std::optional<Regex::Finder> found;
+    if (!c.regex.empty()) found.emplace(c.regex[0], budget);
+    Regex::Finder* finder = found ? &*found : nullptr;
     bool first = at_start;  // only the first word can stand at offset 0
     for (std::string_view word : words.list) {
       if (s.kind == PreTokenizerKind::metaspace) {
@@ -174,10 +189,12 @@ void PreTokenizer::split(std::string_view text, bool at_start, RegexBudget& budg
         }
       } else if (s.kind == PreTokenizerKind::byte_level) {
         if (s.add_prefix_space && !word.starts_with(' ')) word = words.made.emplace_back(std::string(1, ' ').append(word));
-        if (s.use_regex) split_word(c, word, budget, out);
-        else out.push_back(word);
+        if (s.use_regex)
+          split_word(c, word, finder, out);
+        else
+          out.push_back(word);
       } else {
-        split_word(c, word, budget, out);
+        split_word(c, word, finder, out);
       }
       first = false;
     }

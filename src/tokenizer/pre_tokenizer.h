@@ -31,7 +31,7 @@ class PreTokenizer {
     WordPattern known = nullptr;  // a hand-written matcher that gives what the pattern gives
     std::vector<Regex> regex;
   };
-  static void split_word(const Compiled& c, std::string_view word, RegexBudget& budget, std::vector<std::string_view>& out);
+  static void split_word(const Compiled& c, std::string_view word, Regex::Finder* finder, std::vector<std::string_view>& out);
 
   std::vector<Compiled> steps_;
 };

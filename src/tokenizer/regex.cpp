@@ -14,9 +14,9 @@ namespace phial {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 64 << 10;
-constexpr unsigned kMaxParseDepth = 100;           // nested groups; bounds the stack the parser uses
-constexpr uint64_t kFirstLimit = 2000;             // steps of the first try of a search
-constexpr unsigned kMaxMatchStack = 8'000'000;     // backtracking entries, about 50 bytes each
+constexpr unsigned kMaxParseDepth = 100;        // nested groups; bounds the stack the parser uses
+constexpr uint64_t kFirstLimit = 2000;          // steps of the first try of a search
+constexpr unsigned kMaxMatchStack = 8'000'000;  // backtracking entries, about 50 bytes each
 
 void initialize_onig() {
   static std::once_flag once;
@@ -39,8 +39,10 @@ std::string class_members(const std::vector<std::pair<uint32_t, uint32_t>>& rang
   std::string out;
   for (const auto& [first, last] : ranges) {
     if (first >= 0xD800 && last <= 0xDFFF) continue;  // surrogates are not code points of a text
-    if (first == last) out += fmt::format("\\x{{{:X}}}", first);
-    else out += fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", first, last);
+    if (first == last)
+      out += fmt::format("\\x{{{:X}}}", first);
+    else
+      out += fmt::format("\\x{{{:X}}}-\\x{{{:X}}}", first, last);
   }
   return out;
 }
@@ -53,9 +55,12 @@ std::string with_own_properties(std::string_view pattern) {
   int class_depth = 0;
   auto emit = [&](std::string_view name, bool negative, std::string_view as_written) {
     const std::string members = class_members(property_ranges(name));
-    if (members.empty()) out += as_written;
-    else if (!negative && class_depth > 0) out += members;
-    else out += (negative ? "[^" : "[") + members + "]";
+    if (members.empty())
+      out += as_written;
+    else if (!negative && class_depth > 0)
+      out += members;
+    else
+      out += (negative ? "[^" : "[") + members + "]";
   };
   while (i < pattern.size()) {
     const char c = pattern[i];
@@ -74,9 +79,12 @@ std::string with_own_properties(std::string_view pattern) {
         i = close + 1;
         continue;
       }
-      if (next == 'd' || next == 'D') emit("Nd", next == 'D', pattern.substr(i, 2));
-      else if (next == 'w' || next == 'W') emit("Word", next == 'W', pattern.substr(i, 2));
-      else out += pattern.substr(i, 2);
+      if (next == 'd' || next == 'D')
+        emit("Nd", next == 'D', pattern.substr(i, 2));
+      else if (next == 'w' || next == 'W')
+        emit("Word", next == 'W', pattern.substr(i, 2));
+      else
+        out += pattern.substr(i, 2);
       i += 2;
       continue;
     }
@@ -109,12 +117,23 @@ std::string regex_escape(std::string_view text) {
   for (char c : text) {
     if (std::string_view("\\.+*?()|[]{}^$#&-~/ \t\r\n\f\v").find(c) != std::string_view::npos) {
       switch (c) {
-        case '\t': out += "\\t"; break;
-        case '\r': out += "\\r"; break;
-        case '\n': out += "\\n"; break;
-        case '\f': out += "\\f"; break;
-        case '\v': out += "\\v"; break;
-        default: (out += '\\') += c;
+        case '\t':
+          out += "\\t";
+          break;
+        case '\r':
+          out += "\\r";
+          break;
+        case '\n':
+          out += "\\n";
+          break;
+        case '\f':
+          out += "\\f";
+          break;
+        case '\v':
+          out += "\\v";
+          break;
+        default:
+          (out += '\\') += c;
       }
     } else {
       out += c;
@@ -168,15 +187,22 @@ struct Regex::Finder::Impl {
   }
 };
 
-Regex::Finder::Finder(const Regex& regex, std::string_view text, RegexBudget& budget) : impl_(std::make_unique<Impl>()) {
+Regex::Finder::Finder(const Regex& regex, RegexBudget& budget) : impl_(std::make_unique<Impl>()) {
   impl_->regex = regex.impl_.get();
   impl_->budget = &budget;
-  impl_->text = text;
   impl_->region = onig_region_new();
   impl_->param = onig_new_match_param();
   if (!impl_->region || !impl_->param) fail(ErrorCode::no_memory, "out of memory in a pre-tokenizer pattern");
   onig_initialize_match_param(impl_->param);
   onig_set_match_stack_limit_size_of_match_param(impl_->param, kMaxMatchStack);
+}
+
+void Regex::Finder::start(std::string_view text) {
+  impl_->text = text;
+  impl_->position = 0;
+  impl_->last_match_end = SIZE_MAX;
+  impl_->original.clear();
+  impl_->replaced.clear();
   if (!is_valid_utf8(text)) {
     for (size_t i = 0; i < text.size();) {
       const CodePoint c = decode_utf8(text, i);
@@ -202,8 +228,10 @@ bool Regex::Finder::next(Match& match) {
     for (uint64_t limit = kFirstLimit; found == ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER || found == ONIGERR_RETRY_LIMIT_IN_MATCH_OVER;
          limit *= 8) {
       if (!f.budget->take(limit / 8))
-        fail(ErrorCode::budget, "the pre-tokenizer pattern '{}' takes too many steps on this text; the model file's pattern is "
-             "of the kind that backtracks without bound", printable(f.regex->pattern));
+        fail(ErrorCode::budget,
+             "the pre-tokenizer pattern '{}' takes too many steps on this text; the model file's pattern is "
+             "of the kind that backtracks without bound",
+             printable(f.regex->pattern));
       onig_set_retry_limit_in_search_of_match_param(f.param, limit);
       onig_set_retry_limit_in_match_of_match_param(f.param, limit);
       onig_region_clear(f.region);

@@ -33,11 +33,13 @@ class Regex {
   struct Match {
     size_t begin = 0, end = 0;
   };
-  /// The matches of one text, left to right, not overlapping; an empty match right after a match is passed over.
+  /// The matches in texts, one text after another: left to right, not overlapping; an empty match right after a match is
+  /// passed over.
   class Finder {
    public:
-    Finder(const Regex& regex, std::string_view text, RegexBudget& budget);
+    Finder(const Regex& regex, RegexBudget& budget);
     ~Finder();
+    void start(std::string_view text);
     bool next(Match& match);
 
    private:

@@ -29,9 +29,15 @@ class WireReader {
     f.number = static_cast<uint32_t>(key >> 3 & 0x1FFFFFFF);
     f.type = static_cast<uint32_t>(key & 7);
     switch (f.type) {
-      case kVarint: f.integer = varint(); return true;
-      case kFixed64: f.integer = fixed(8); return true;
-      case kFixed32: f.integer = fixed(4); return true;
+      case kVarint:
+        f.integer = varint();
+        return true;
+      case kFixed64:
+        f.integer = fixed(8);
+        return true;
+      case kFixed32:
+        f.integer = fixed(4);
+        return true;
       case kBytes: {
         const uint64_t n = varint();
         if (n > bytes_.size() - at_) damaged("a field is longer than the file");
@@ -39,7 +45,8 @@ class WireReader {
         at_ += n;
         return true;
       }
-      default: damaged("a field has an unknown wire type");
+      default:
+        damaged("a field has an unknown wire type");
     }
   }
   int32_t int32(const Field& f) const {
@@ -98,9 +105,12 @@ SentencePieceModel parse_sentencepiece(std::string_view bytes, const std::string
       int32_t type = 1;
       WireReader piece(file.text(f), where);
       for (WireReader::Field p; piece.next(p);) {
-        if (p.number == 1) text = piece.text(p);
-        else if (p.number == 2) score = piece.real(p);
-        else if (p.number == 3) type = piece.int32(p);
+        if (p.number == 1)
+          text = piece.text(p);
+        else if (p.number == 2)
+          score = piece.real(p);
+        else if (p.number == 3)
+          type = piece.int32(p);
       }
       const size_t id = m.pieces.size();
       check_token_limits(id + 1, 0);
@@ -115,24 +125,46 @@ SentencePieceModel parse_sentencepiece(std::string_view bytes, const std::string
       WireReader spec(file.text(f), where);
       for (WireReader::Field p; spec.next(p);) {
         switch (p.number) {
-          case 3: model_type = spec.int32(p); break;
-          case 35: m.byte_fallback = spec.int32(p) != 0; break;
-          case 40: m.unk = spec.int32(p); break;
-          case 41: m.bos = spec.int32(p); break;
-          case 42: m.eos = spec.int32(p); break;
-          case 43: m.pad = spec.int32(p); break;
-          default: break;
+          case 3:
+            model_type = spec.int32(p);
+            break;
+          case 35:
+            m.byte_fallback = spec.int32(p) != 0;
+            break;
+          case 40:
+            m.unk = spec.int32(p);
+            break;
+          case 41:
+            m.bos = spec.int32(p);
+            break;
+          case 42:
+            m.eos = spec.int32(p);
+            break;
+          case 43:
+            m.pad = spec.int32(p);
+            break;
+          default:
+            break;
         }
       }
     } else if (f.number == 3) {  // normalizer_spec
       WireReader spec(file.text(f), where);
       for (WireReader::Field p; spec.next(p);) {
         switch (p.number) {
-          case 2: m.precompiled_charsmap = spec.text(p); break;
-          case 3: m.add_dummy_prefix = spec.int32(p) != 0; break;
-          case 4: m.remove_extra_whitespaces = spec.int32(p) != 0; break;
-          case 5: m.escape_whitespaces = spec.int32(p) != 0; break;
-          default: break;
+          case 2:
+            m.precompiled_charsmap = spec.text(p);
+            break;
+          case 3:
+            m.add_dummy_prefix = spec.int32(p) != 0;
+            break;
+          case 4:
+            m.remove_extra_whitespaces = spec.int32(p) != 0;
+            break;
+          case 5:
+            m.escape_whitespaces = spec.int32(p) != 0;
+            break;
+          default:
+            break;
         }
       }
     }

@@ -24,8 +24,10 @@ class SpmModel : public SubwordModel {
   explicit SpmModel(const Vocab& v) : n_tokens_(static_cast<int32_t>(v.tokens.size())), unk_(v.unk), fuse_unk_(v.fuse_unk) {
     byte_id_.fill(-1);
     auto name_code = [&](uint32_t code, int32_t id) {
-      if (code < first_codes_.size()) first_codes_[code] = first_codes_[code] < 0 ? id : first_codes_[code];
-      else codes_.emplace(code, id);
+      if (code < first_codes_.size())
+        first_codes_[code] = first_codes_[code] < 0 ? id : first_codes_[code];
+      else
+        codes_.emplace(code, id);
     };
     first_codes_.fill(-1);
     for (size_t i = 0; i < v.tokens.size(); ++i) {
@@ -77,8 +79,10 @@ class SpmModel : public SubwordModel {
     for (size_t i = 0; i < word.size();) {
       const CodePoint c = decode_utf8(word, i);
       const int32_t id = id_of(c.code);
-      if (id >= 0) s.push_back(id);
-      else add_bytes(word.substr(i, c.length), s);
+      if (id >= 0)
+        s.push_back(id);
+      else
+        add_bytes(word.substr(i, c.length), s);
       i += c.length;
     }
     s.resize(merge_symbols(pairs_, s, scratch.merges));
@@ -170,7 +174,8 @@ std::vector<Merge> merges_of_scores(const Vocab& v, MergeTies ties, std::vector<
     for (uint32_t k = 1; k < starts.size(); ++k) {
       const int32_t left = id_of_part(piece.substr(0, starts[k]));
       const int32_t right = left < 0 ? -1 : id_of_part(piece.substr(starts[k]));
-      if (right >= 0) all.push_back({{left, right, i}, v.scores[static_cast<size_t>(i)], k, static_cast<uint32_t>(starts.size()) - k});
+      if (right >= 0)
+        all.push_back({{left, right, i}, v.scores[static_cast<size_t>(i)], k, static_cast<uint32_t>(starts.size()) - k});
     }
     std::sort(all.begin() + static_cast<std::ptrdiff_t>(first), all.end(), [](const Candidate& a, const Candidate& b) {
       return std::pair(a.merge.left, a.merge.right) < std::pair(b.merge.left, b.merge.right);

@@ -69,11 +69,16 @@ const char* name_of(T value, const std::pair<T, const char*> (&names)[n]) {
 
 NormalizerStep read_normalizer(const std::string& type, const Component& c) {
   NormalizerStep s;
-  if (type == "NFC") s.kind = NormalizerKind::nfc;
-  else if (type == "NFD") s.kind = NormalizerKind::nfd;
-  else if (type == "NFKC") s.kind = NormalizerKind::nfkc;
-  else if (type == "NFKD") s.kind = NormalizerKind::nfkd;
-  else if (type == "Lowercase") s.kind = NormalizerKind::lowercase;
+  if (type == "NFC")
+    s.kind = NormalizerKind::nfc;
+  else if (type == "NFD")
+    s.kind = NormalizerKind::nfd;
+  else if (type == "NFKC")
+    s.kind = NormalizerKind::nfkc;
+  else if (type == "NFKD")
+    s.kind = NormalizerKind::nfkd;
+  else if (type == "Lowercase")
+    s.kind = NormalizerKind::lowercase;
   else if (type == "Strip") {
     s.kind = NormalizerKind::strip;
     s.left = c.boolean("strip_left", true);
@@ -117,8 +122,8 @@ PreTokenizerStep read_pre_tokenizer(const std::string& type, const Component& c)
     s.replacement = c.text("replacement", "\xE2\x96\x81");
     // Files older than prepend_scheme say add_prefix_space.
     const bool older = !c.find("prepend_scheme") && c.find("add_prefix_space");
-    s.prepend_scheme = older && !c.boolean("add_prefix_space", true) ? PrependScheme::never
-                                                                     : c.one_of("prepend_scheme", kSchemes, "always");
+    s.prepend_scheme =
+        older && !c.boolean("add_prefix_space", true) ? PrependScheme::never : c.one_of("prepend_scheme", kSchemes, "always");
     s.split = c.boolean("split", true);
   } else {
     fail(ErrorCode::vocab, "{}: the pre-tokenizer '{}' is not supported", c.where, printable(type));
@@ -147,15 +152,22 @@ Json pattern_json(const std::string& pattern, bool is_regex) { return {{is_regex
 
 Json to_json(const NormalizerStep& s) {
   switch (s.kind) {
-    case NormalizerKind::nfc: return {{"type", "NFC"}};
-    case NormalizerKind::nfd: return {{"type", "NFD"}};
-    case NormalizerKind::nfkc: return {{"type", "NFKC"}};
-    case NormalizerKind::nfkd: return {{"type", "NFKD"}};
-    case NormalizerKind::lowercase: return {{"type", "Lowercase"}};
-    case NormalizerKind::strip: return {{"type", "Strip"}, {"strip_left", s.left}, {"strip_right", s.right}};
+    case NormalizerKind::nfc:
+      return {{"type", "NFC"}};
+    case NormalizerKind::nfd:
+      return {{"type", "NFD"}};
+    case NormalizerKind::nfkc:
+      return {{"type", "NFKC"}};
+    case NormalizerKind::nfkd:
+      return {{"type", "NFKD"}};
+    case NormalizerKind::lowercase:
+      return {{"type", "Lowercase"}};
+    case NormalizerKind::strip:
+      return {{"type", "Strip"}, {"strip_left", s.left}, {"strip_right", s.right}};
     case NormalizerKind::replace:
       return {{"type", "Replace"}, {"pattern", pattern_json(s.pattern, s.is_regex)}, {"content", s.content}};
-    case NormalizerKind::prepend: return {{"type", "Prepend"}, {"prepend", s.content}};
+    case NormalizerKind::prepend:
+      return {{"type", "Prepend"}, {"prepend", s.content}};
   }
   return nullptr;
 }
@@ -163,17 +175,25 @@ Json to_json(const NormalizerStep& s) {
 Json to_json(const PreTokenizerStep& s) {
   switch (s.kind) {
     case PreTokenizerKind::split:
-      return {{"type", "Split"}, {"pattern", pattern_json(s.pattern, s.is_regex)},
-              {"behavior", name_of(s.behavior, kBehaviors)}, {"invert", s.invert}};
-    case PreTokenizerKind::digits: return {{"type", "Digits"}, {"individual_digits", s.individual_digits}};
-    case PreTokenizerKind::punctuation: return {{"type", "Punctuation"}, {"behavior", name_of(s.behavior, kBehaviors)}};
-    case PreTokenizerKind::whitespace: return {{"type", "Whitespace"}};
-    case PreTokenizerKind::whitespace_split: return {{"type", "WhitespaceSplit"}};
+      return {{"type", "Split"},
+              {"pattern", pattern_json(s.pattern, s.is_regex)},
+              {"behavior", name_of(s.behavior, kBehaviors)},
+              {"invert", s.invert}};
+    case PreTokenizerKind::digits:
+      return {{"type", "Digits"}, {"individual_digits", s.individual_digits}};
+    case PreTokenizerKind::punctuation:
+      return {{"type", "Punctuation"}, {"behavior", name_of(s.behavior, kBehaviors)}};
+    case PreTokenizerKind::whitespace:
+      return {{"type", "Whitespace"}};
+    case PreTokenizerKind::whitespace_split:
+      return {{"type", "WhitespaceSplit"}};
     case PreTokenizerKind::byte_level:
       return {{"type", "ByteLevel"}, {"add_prefix_space", s.add_prefix_space}, {"use_regex", s.use_regex}};
     case PreTokenizerKind::metaspace:
-      return {{"type", "Metaspace"}, {"replacement", s.replacement},
-              {"prepend_scheme", name_of(s.prepend_scheme, kSchemes)}, {"split", s.split}};
+      return {{"type", "Metaspace"},
+              {"replacement", s.replacement},
+              {"prepend_scheme", name_of(s.prepend_scheme, kSchemes)},
+              {"split", s.split}};
   }
   return nullptr;
 }

@@ -12,10 +12,10 @@ enum class NormalizerKind { nfc, nfd, nfkc, nfkd, lowercase, strip, replace, pre
 
 struct NormalizerStep {
   NormalizerKind kind = NormalizerKind::nfc;
-  std::string pattern;              // replace
-  bool is_regex = false;            // replace: pattern is a regular expression, else literal text
-  std::string content;              // replace, prepend
-  bool left = true, right = true;   // strip
+  std::string pattern;             // replace
+  bool is_regex = false;           // replace: pattern is a regular expression, else literal text
+  std::string content;             // replace, prepend
+  bool left = true, right = true;  // strip
 };
 
 enum class SplitBehavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
@@ -24,15 +24,15 @@ enum class PreTokenizerKind { split, digits, punctuation, whitespace, whitespace
 
 struct PreTokenizerStep {
   PreTokenizerKind kind = PreTokenizerKind::split;
-  std::string pattern;                                    // split
-  bool is_regex = true;                                   // split
-  SplitBehavior behavior = SplitBehavior::isolated;       // split, punctuation
-  bool invert = false;                                    // split
-  bool individual_digits = false;                         // digits
-  bool add_prefix_space = false, use_regex = true;        // byte_level
-  std::string replacement = "\xE2\x96\x81";               // metaspace: U+2581
-  PrependScheme prepend_scheme = PrependScheme::always;   // metaspace
-  bool split = true;                                      // metaspace
+  std::string pattern;                                   // split
+  bool is_regex = true;                                  // split
+  SplitBehavior behavior = SplitBehavior::isolated;      // split, punctuation
+  bool invert = false;                                   // split
+  bool individual_digits = false;                        // digits
+  bool add_prefix_space = false, use_regex = true;       // byte_level
+  std::string replacement = "\xE2\x96\x81";              // metaspace: U+2581
+  PrependScheme prepend_scheme = PrependScheme::always;  // metaspace
+  bool split = true;                                     // metaspace
 };
 
 struct TextRules {

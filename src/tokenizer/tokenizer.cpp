@@ -65,9 +65,9 @@ struct Tokenizer::Impl {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   std::unique_ptr<SubwordModel> model;
-  std::string bytes;                  // what each token decodes to, one after another
+  std::string bytes;  // what each token decodes to, one after another
   std::vector<size_t> offset;
-  std::vector<bool> hidden;           // left out of decoded text unless special tokens are asked for
+  std::vector<bool> hidden;  // left out of decoded text unless special tokens are asked for
 
   explicit Impl(Vocab v);
   void encode(std::string_view text, bool parse_special, const std::vector<size_t>& no_special_at,
@@ -125,9 +125,12 @@ Tokenizer::Impl::Impl(Vocab v)
     const TokenType type = vocab.types[i];
     if (!is_plain(type) && type != TokenType::byte) hidden[i] = true;
     if (vocab.model == VocabModel::spm) {
-      if (type == TokenType::byte) bytes += static_cast<char>(std::stoul(t.substr(3, 2), nullptr, 16));
-      else if (type == TokenType::normal) bytes += replace_all(t, "\xE2\x96\x81", " ");
-      else bytes += t;
+      if (type == TokenType::byte)
+        bytes += static_cast<char>(std::stoul(t.substr(3, 2), nullptr, 16));
+      else if (type == TokenType::normal)
+        bytes += replace_all(t, "\xE2\x96\x81", " ");
+      else
+        bytes += t;
     } else if (is_added[i] || type != TokenType::normal) {
       bytes += t;
     } else {
@@ -136,8 +139,10 @@ Tokenizer::Impl::Impl(Vocab v)
         const CodePoint c = decode_utf8(t, k);
         k += c.length;
         const int byte = alphabet_to_byte(c.code);
-        if (byte >= 0) decoded += static_cast<char>(byte);
-        else append_utf8(decoded, c.code);
+        if (byte >= 0)
+          decoded += static_cast<char>(byte);
+        else
+          append_utf8(decoded, c.code);
       }
       bytes += decoded;
     }
@@ -189,13 +194,17 @@ void Tokenizer::Impl::encode(std::string_view text, bool parse_special, const st
     const auto guard = std::lower_bound(no_special_at.begin(), no_special_at.end(), begin);
     const bool guarded = guard != no_special_at.end() && *guard < end;
     for (const TextPart& p : normalized.split(now, parse_special && !guarded)) {
-      if (p.id >= 0) ids.push_back(p.id);
-      else encode_plain(now.substr(p.begin, p.end - p.begin), at_start && p.begin == 0, budget, scratch, cache, ids);
+      if (p.id >= 0)
+        ids.push_back(p.id);
+      else
+        encode_plain(now.substr(p.begin, p.end - p.begin), at_start && p.begin == 0, budget, scratch, cache, ids);
     }
   };
   for (const TextPart& p : raw.split(text, parse_special, no_special_at)) {
-    if (p.id >= 0) ids.push_back(p.id);
-    else plain(p.begin, p.end);
+    if (p.id >= 0)
+      ids.push_back(p.id);
+    else
+      plain(p.begin, p.end);
   }
   if (ids.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
     fail(ErrorCode::limit, "the text gives {} tokens, more than one call returns; split it", ids.size());

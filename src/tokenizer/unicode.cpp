@@ -21,6 +21,10 @@ struct CategoryStart {
 struct CodeRange {
   uint32_t first, last;
 };
+struct LowercaseRun {
+  uint32_t first, last, step;
+  int32_t delta;
+};
 #include "tokenizer/unicode_table.inc"
 
 constexpr std::array<const char*, 30> kCategoryNames = {"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd",
@@ -31,24 +35,36 @@ uint16_t class_of_category(int category) {
   switch (kCategoryNames[category][0]) {
     case 'L':
       switch (kCategoryNames[category][1]) {
-        case 'u': return kUpper;
-        case 'l': return kLower;
-        case 't': return kTitle;
-        case 'm': return kModifierLetter;
-        default: return kOtherLetter;
+        case 'u':
+          return kUpper;
+        case 'l':
+          return kLower;
+        case 't':
+          return kTitle;
+        case 'm':
+          return kModifierLetter;
+        default:
+          return kOtherLetter;
       }
-    case 'M': return kMark;
-    case 'N': return kNumber;
-    case 'P': return kPunctuation;
-    case 'S': return kSymbol;
-    default: return 0;
+    case 'M':
+      return kMark;
+    case 'N':
+      return kNumber;
+    case 'P':
+      return kPunctuation;
+    case 'S':
+      return kSymbol;
+    default:
+      return 0;
   }
 }
 
-/// Two stages: a page number for each 256 codes, and the distinct pages.
-class ClassTable {
- public:
-  ClassTable() {
+struct ClassStorage {
+  std::array<uint16_t, 0x1100> page{};
+  std::vector<uint16_t> classes;
+  CharClassTable table{};
+
+  ClassStorage() {
     std::vector<uint16_t> all(0x110000, 0);
     for (size_t i = 0; i < std::size(kCategoryStarts); ++i) {
       const uint32_t end = i + 1 < std::size(kCategoryStarts) ? kCategoryStarts[i + 1].first : 0x110000;
@@ -59,31 +75,20 @@ class ClassTable {
       for (const CodeRange& r : ranges)
         for (uint32_t c = r.first; c <= r.last; ++c) all[c] |= bit;
     };
-    mark(kWordRanges, kWord);
+    mark(kJoinsWordsRanges, kJoinsWords);
     mark(kHanRanges, kHan);
     mark(kSpaceRanges, kSpace);
-    for (size_t page = 0; page < page_.size(); ++page) {
-      const uint16_t* from = all.data() + page * 256;
+    mark(kNormalizingRanges, kNormalizing);
+    for (size_t p = 0; p < page.size(); ++p) {
+      const uint16_t* from = all.data() + p * 256;
       size_t known = 0;
-      for (; known < classes_.size() / 256; ++known)
-        if (std::equal(from, from + 256, classes_.data() + known * 256)) break;
-      if (known == classes_.size() / 256) classes_.insert(classes_.end(), from, from + 256);
-      page_[page] = static_cast<uint16_t>(known);
+      while (known < classes.size() / 256 && !std::equal(from, from + 256, classes.data() + known * 256)) ++known;
+      if (known == classes.size() / 256) classes.insert(classes.end(), from, from + 256);
+      page[p] = static_cast<uint16_t>(known);
     }
+    table = {page.data(), classes.data()};
   }
-  uint16_t operator[](uint32_t code) const {
-    return code < 0x110000 ? classes_[page_[code >> 8] * size_t{256} + (code & 255)] : 0;
-  }
-
- private:
-  std::array<uint16_t, 0x1100> page_{};
-  std::vector<uint16_t> classes_;
 };
-
-const ClassTable& class_table() {
-  static const ClassTable table;
-  return table;
-}
 
 struct ByteAlphabet {
   std::array<uint32_t, 256> code{};
@@ -159,18 +164,35 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
-uint16_t char_class(uint32_t code) { return class_table()[code]; }
+const CharClassTable& char_class_table() {
+  static const ClassStorage storage;
+  return storage.table;
+}
 
 std::vector<std::pair<uint32_t, uint32_t>> property_ranges(std::string_view name) {
   std::string wanted;  // property names ignore case, spaces, '-' and '_'
   for (char c : name)
     if (c != ' ' && c != '-' && c != '_') wanted += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  constexpr std::pair<std::string_view, std::string_view> kLongNames[] = {
-      {"letter", "l"},           {"mark", "m"},          {"number", "n"},          {"punctuation", "p"},
-      {"symbol", "s"},           {"separator", "z"},     {"other", "c"},           {"uppercaseletter", "lu"},
-      {"lowercaseletter", "ll"}, {"titlecaseletter", "lt"}, {"modifierletter", "lm"}, {"otherletter", "lo"},
-      {"nonspacingmark", "mn"},  {"spacingmark", "mc"},  {"enclosingmark", "me"},  {"decimalnumber", "nd"},
-      {"letternumber", "nl"},    {"othernumber", "no"},  {"digit", "nd"},          {"whitespace", "space"}};
+  constexpr std::pair<std::string_view, std::string_view> kLongNames[] = {{"letter", "l"},
+                                                                          {"mark", "m"},
+                                                                          {"number", "n"},
+                                                                          {"punctuation", "p"},
+                                                                          {"symbol", "s"},
+                                                                          {"separator", "z"},
+                                                                          {"other", "c"},
+                                                                          {"uppercaseletter", "lu"},
+                                                                          {"lowercaseletter", "ll"},
+                                                                          {"titlecaseletter", "lt"},
+                                                                          {"modifierletter", "lm"},
+                                                                          {"otherletter", "lo"},
+                                                                          {"nonspacingmark", "mn"},
+                                                                          {"spacingmark", "mc"},
+                                                                          {"enclosingmark", "me"},
+                                                                          {"decimalnumber", "nd"},
+                                                                          {"letternumber", "nl"},
+                                                                          {"othernumber", "no"},
+                                                                          {"digit", "nd"},
+                                                                          {"whitespace", "space"}};
   for (const auto& [longer, shorter] : kLongNames)
     if (wanted == longer) wanted = shorter;
   std::vector<std::pair<uint32_t, uint32_t>> out;
@@ -189,8 +211,10 @@ std::vector<std::pair<uint32_t, uint32_t>> property_ranges(std::string_view name
       if (std::tolower(category[0]) != wanted[0] || (wanted.size() == 2 && category[1] != wanted[1])) continue;
       const uint32_t last = (i + 1 < std::size(kCategoryStarts) ? kCategoryStarts[i + 1].first : 0x110000) - 1;
       const uint32_t first = kCategoryStarts[i].first;
-      if (!out.empty() && out.back().second + 1 == first) out.back().second = last;
-      else out.emplace_back(first, last);
+      if (!out.empty() && out.back().second + 1 == first)
+        out.back().second = last;
+      else
+        out.emplace_back(first, last);
     }
   }
   return out;
@@ -203,20 +227,30 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
   if (form == NormalForm::nfkc || form == NormalForm::nfkd) options |= UTF8PROC_COMPAT;
   std::string out;
   out.reserve(text.size());
+  // Only stretches that the forms can touch are given away; a code point that Hugging Face's tables do not know as such (it
+  // may be newer than they are) stays as it is, whatever the library's version.
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
-    CodePoint c{0, 0};
-    while (end < text.size() && (c = decode_utf8(text, end)).code < kInvalidByte) end += c.length;
+    while (end < text.size()) {
+      const CodePoint c = decode_utf8(text, end);
+      if (!(char_class(c.code) & kNormalizing)) break;
+      end += c.length;
+    }
     if (end > begin) {
       utf8proc_uint8_t* mapped = nullptr;
       const auto* from = reinterpret_cast<const utf8proc_uint8_t*>(text.data() + begin);
-      const utf8proc_ssize_t n = utf8proc_map(from, static_cast<utf8proc_ssize_t>(end - begin), &mapped,
-                                              static_cast<utf8proc_option_t>(options));
+      const utf8proc_ssize_t n =
+          utf8proc_map(from, static_cast<utf8proc_ssize_t>(end - begin), &mapped, static_cast<utf8proc_option_t>(options));
       const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
       if (n < 0) fail(ErrorCode::vocab, "Unicode normalization failed: {}", utf8proc_errmsg(n));
       out.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(n));
     }
-    for (begin = end; begin < text.size() && decode_utf8(text, begin).code >= kInvalidByte; ++begin) out += text[begin];
+    for (begin = end; begin < text.size();) {
+      const CodePoint c = decode_utf8(text, begin);
+      if (char_class(c.code) & kNormalizing) break;
+      out += text.substr(begin, c.length);
+      begin += c.length;
+    }
   }
   return out;
 }
@@ -227,8 +261,13 @@ std::string lowercase_unicode(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const CodePoint c = decode_utf8(text, i);
     i += c.length;
-    if (c.code == 0x130) out += "i\xCC\x87";  // the one code whose lower case is two codes
-    else append_utf8(out, c.code < kInvalidByte ? static_cast<uint32_t>(utf8proc_tolower(static_cast<int32_t>(c.code))) : c.code);
+    const auto* run = std::upper_bound(std::begin(kLowercaseRuns), std::end(kLowercaseRuns), c.code,
+                                       [](uint32_t code, const LowercaseRun& r) { return code < r.first; });
+    const bool inside = run != std::begin(kLowercaseRuns) && c.code <= (--run)->last && (c.code - run->first) % run->step == 0;
+    if (c.code == 0x130)
+      out += "i\xCC\x87";  // the one code point whose lower case is two
+    else
+      append_utf8(out, inside ? c.code + static_cast<uint32_t>(run->delta) : c.code);
   }
   return out;
 }

@@ -26,13 +26,33 @@ bool is_ascii(std::string_view text);
 
 /// Bits of a code point's class. The two-letter categories are exact; letter, mark, number ... are their unions.
 enum CharClass : uint16_t {
-  kUpper = 1, kLower = 2, kTitle = 4, kModifierLetter = 8, kOtherLetter = 16, kMark = 32, kNumber = 64, kPunctuation = 128,
-  kSymbol = 256, kSpace = 512, kWord = 1024, kHan = 2048,
+  kUpper = 1,
+  kLower = 2,
+  kTitle = 4,
+  kModifierLetter = 8,
+  kOtherLetter = 16,
+  kMark = 32,
+  kNumber = 64,
+  kPunctuation = 128,
+  kSymbol = 256,
+  kSpace = 512,
+  kJoinsWords = 1024,  // next to an added token with single_word
+  kHan = 2048,
+  kNormalizing = 4096,  // normalization forms can touch it
   kLetter = kUpper | kLower | kTitle | kModifierLetter | kOtherLetter,
 };
 
+/// The class of every code point in two stages: a page number for each 256 codes, and the distinct pages.
+struct CharClassTable {
+  const uint16_t* page;
+  const uint16_t* classes;
+  uint16_t operator[](uint32_t code) const {
+    return code < kInvalidByte ? classes[page[code >> 8] * size_t{256} + (code & 255)] : 0;
+  }
+};
+const CharClassTable& char_class_table();
 /// 0 for unassigned codes and invalid bytes.
-uint16_t char_class(uint32_t code);
+inline uint16_t char_class(uint32_t code) { return char_class_table()[code]; }
 inline bool is_space(uint32_t code) { return char_class(code) & kSpace; }
 
 /// Ranges of code points (first, last) of a property name as regular expressions write it: L, Lu, N, Nd, P, Han, Word,

@@ -42,18 +42,18 @@ struct Vocab {
   std::vector<std::string> tokens;  // as stored in GGUF (byte-level BPE: in the printable byte alphabet; spm: U+2581 for space)
   std::vector<float> scores;        // spm
   std::vector<TokenType> types;
-  std::vector<Merge> merges;        // bpe; spm only when ties == listed
+  std::vector<Merge> merges;  // bpe; spm only when ties == listed
   MergeTies ties = MergeTies::position;
-  bool byte_fallback = true;        // spm: a character without a token becomes its bytes' tokens
-  bool fuse_unk = true;             // spm: unknown characters in a row become one unknown token
-  bool ignore_merges = false;       // bpe: a whole word found in the vocabulary is taken as it is
+  bool byte_fallback = true;   // spm: a character without a token becomes its bytes' tokens
+  bool fuse_unk = true;        // spm: unknown characters in a row become one unknown token
+  bool ignore_merges = false;  // bpe: a whole word found in the vocabulary is taken as it is
   std::vector<AddedToken> added;
   TextRules rules;
-  std::string pre;                  // tokenizer.ggml.pre: llama.cpp's name for the rules
+  std::string pre;  // tokenizer.ggml.pre: llama.cpp's name for the rules
   bool add_bos = false, add_eos = false;
   int32_t bos = -1, eos = -1, unk = -1, pad = -1, eot = -1;
-  std::vector<int32_t> eog;         // all ids that end generation, ascending
-  std::string chat_template;        // the default one
+  std::vector<int32_t> eog;                                          // all ids that end generation, ascending
+  std::string chat_template;                                         // the default one
   std::vector<std::pair<std::string, std::string>> named_templates;  // name, text
 };
 

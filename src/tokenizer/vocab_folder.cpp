@@ -18,7 +18,7 @@
 namespace phial {
 namespace {
 
-constexpr float kAddedScore = -1000.0f;    // as llama.cpp's converter writes them
+constexpr float kAddedScore = -1000.0f;  // as llama.cpp's converter writes them
 constexpr float kPaddingScore = -10000.0f;
 
 std::optional<std::string> read_if_present(const std::string& folder, const char* name) {
@@ -58,8 +58,10 @@ struct Folder {
 void put_added(Vocab& v, AddedToken a) {
   const auto same = [&](const AddedToken& b) { return b.id == a.id; };
   const auto it = std::find_if(v.added.begin(), v.added.end(), same);
-  if (it == v.added.end()) v.added.push_back(std::move(a));
-  else *it = std::move(a);
+  if (it == v.added.end())
+    v.added.push_back(std::move(a));
+  else
+    *it = std::move(a);
 }
 
 /// Flags in tokenizer_config.json's added_tokens_decoder overrule those of tokenizer.json; tokens only there are added.
@@ -69,7 +71,8 @@ void apply_added_tokens_decoder(const Folder& f, Vocab& v) {
   for (const auto& [key, one] : decoder->items()) {
     const bool number = !key.empty() && key.size() <= 9 && key.find_first_not_of("0123456789") == std::string::npos;
     const std::string text = one.is_object() ? token_text(*decoder, key.c_str()) : "";
-    if (!number || text.empty()) fail(ErrorCode::vocab, "tokenizer_config.json: added_tokens_decoder has a bad entry '{}'", printable(key));
+    if (!number || text.empty())
+      fail(ErrorCode::vocab, "tokenizer_config.json: added_tokens_decoder has a bad entry '{}'", printable(key));
     const int id = std::stoi(key);
     if (static_cast<size_t>(id) >= v.tokens.size() || v.tokens[static_cast<size_t>(id)] != text)
       fail(ErrorCode::vocab, "tokenizer_config.json: added token {} is '{}', but the vocabulary does not have it there", id,
@@ -124,12 +127,15 @@ void read_templates(const Folder& f, Vocab& v) {
       if (!one.is_object() || !one.contains("name") || !one.contains("template") || !one["name"].is_string() ||
           !one["template"].is_string())
         fail(ErrorCode::vocab, "tokenizer_config.json: 'chat_template' has an entry without name and template");
-      if (one["name"] == "default") v.chat_template = one["template"].get<std::string>();
-      else v.named_templates.emplace_back(one["name"].get<std::string>(), one["template"].get<std::string>());
+      if (one["name"] == "default")
+        v.chat_template = one["template"].get<std::string>();
+      else
+        v.named_templates.emplace_back(one["name"].get<std::string>(), one["template"].get<std::string>());
     }
   }
   const Json processor = json_if_present(f.path, "chat_template.json");
-  if (const auto it = processor.find("chat_template"); it != processor.end() && it->is_string()) v.chat_template = it->get<std::string>();
+  if (const auto it = processor.find("chat_template"); it != processor.end() && it->is_string())
+    v.chat_template = it->get<std::string>();
   if (auto text = read_if_present(f.path, "chat_template.jinja")) v.chat_template = std::move(*text);
 }
 
@@ -193,10 +199,11 @@ void from_tokenizer_json(const Folder& f, const std::string& text, const std::op
       v.types[i] = TokenType::byte;
     }
   }
-  const bool same_pieces = spm && spm->pieces.size() <= v.tokens.size() &&
-                           std::equal(spm->pieces.begin(), spm->pieces.end(), v.tokens.begin());
+  const bool same_pieces =
+      spm && spm->pieces.size() <= v.tokens.size() && std::equal(spm->pieces.begin(), spm->pieces.end(), v.tokens.begin());
   if (spm && !same_pieces)
-    fail(ErrorCode::vocab, "tokenizer.json and tokenizer.model hold different vocabularies; remove the one that is not the model's");
+    fail(ErrorCode::vocab,
+         "tokenizer.json and tokenizer.model hold different vocabularies; remove the one that is not the model's");
   if (spm) {
     v.scores = spm->scores;
     v.scores.resize(v.tokens.size(), kAddedScore);
@@ -230,7 +237,8 @@ void from_sentencepiece(const Folder& f, SentencePieceModel& spm, int64_t vocab_
   const int64_t limit = vocab_size > 0 ? vocab_size : static_cast<int64_t>(v.tokens.size() + more.size()) * 2 + 1024;
   std::sort(more.begin(), more.end());
   for (const auto& [id, text] : more) {
-    if (id >= limit) fail(ErrorCode::vocab, "the added token '{}' has id {}, which is beyond the vocabulary", printable(text), id);
+    if (id >= limit)
+      fail(ErrorCode::vocab, "the added token '{}' has id {}, which is beyond the vocabulary", printable(text), id);
     check_token_text(text, static_cast<size_t>(id));
     for (size_t i = v.tokens.size(); i <= static_cast<size_t>(id); ++i) {
       v.tokens.push_back(fmt::format("[PAD{}]", i));
@@ -271,14 +279,19 @@ void from_sentencepiece(const Folder& f, SentencePieceModel& spm, int64_t vocab_
 void set_types(Vocab& v) {
   for (const AddedToken& a : v.added) {
     TokenType& t = v.types[static_cast<size_t>(a.id)];
-    if (a.id == v.unk && v.model == VocabModel::spm) t = TokenType::unknown;
-    else if (t != TokenType::byte) t = a.special ? TokenType::control : TokenType::user_defined;
+    if (a.id == v.unk && v.model == VocabModel::spm)
+      t = TokenType::unknown;
+    else if (t != TokenType::byte)
+      t = a.special ? TokenType::control : TokenType::user_defined;
   }
 }
 
 Vocab read_folder(const std::string& folder, int64_t vocab_size, bool keep_listed) {
-  Folder f{folder, json_if_present(folder, "tokenizer_config.json"), json_if_present(folder, "special_tokens_map.json"),
-           json_if_present(folder, "added_tokens.json"), json_if_present(folder, "config.json"),
+  Folder f{folder,
+           json_if_present(folder, "tokenizer_config.json"),
+           json_if_present(folder, "special_tokens_map.json"),
+           json_if_present(folder, "added_tokens.json"),
+           json_if_present(folder, "config.json"),
            json_if_present(folder, "generation_config.json")};
   const auto json = read_if_present(folder, "tokenizer.json");
   const auto model = read_if_present(folder, "tokenizer.model");
@@ -286,9 +299,13 @@ Vocab read_folder(const std::string& folder, int64_t vocab_size, bool keep_liste
   // Some folders hold a tiktoken file under this name; with a tokenizer.json it is not needed.
   if (model && (!json || model->substr(0, 1) == "\n")) spm = parse_sentencepiece(*model, "tokenizer.model");
   Vocab v;
-  if (json) from_tokenizer_json(f, *json, spm, vocab_size, keep_listed, v);
-  else if (spm) from_sentencepiece(f, *spm, vocab_size, v);
-  else fail(ErrorCode::vocab, "{}: neither tokenizer.json nor tokenizer.model is there; the checkpoint is incomplete", printable(folder));
+  if (json)
+    from_tokenizer_json(f, *json, spm, vocab_size, keep_listed, v);
+  else if (spm)
+    from_sentencepiece(f, *spm, vocab_size, v);
+  else
+    fail(ErrorCode::vocab, "{}: neither tokenizer.json nor tokenizer.model is there; the checkpoint is incomplete",
+         printable(folder));
 
   const IdMap ids = ids_by_text(v);
   const std::pair<int32_t*, std::pair<const char*, const char*>> roles[] = {{&v.bos, {"bos_token", "bos_token_id"}},
@@ -320,8 +337,10 @@ Vocab read_folder(const std::string& folder, int64_t vocab_size, bool keep_liste
     v.types.push_back(TokenType::unused);
     if (v.model == VocabModel::spm) v.scores.push_back(kPaddingScore);
   }
-  if (v.model == VocabModel::bpe) v.pre = pre_name_of_rules(v.rules, v.ignore_merges);
-  else v.pre = "default";
+  if (v.model == VocabModel::bpe)
+    v.pre = pre_name_of_rules(v.rules, v.ignore_merges);
+  else
+    v.pre = "default";
   return v;
 }
 

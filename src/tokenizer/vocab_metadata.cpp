@@ -21,10 +21,14 @@ enum AddedFlag : uint32_t { kSpecial = 1, kLstrip = 2, kRstrip = 4, kSingleWord 
 
 const char* ties_name(MergeTies t) {
   switch (t) {
-    case MergeTies::position: return "position";
-    case MergeTies::left_id: return "left_id";
-    case MergeTies::left_length: return "left_length";
-    case MergeTies::listed: return "listed";
+    case MergeTies::position:
+      return "position";
+    case MergeTies::left_id:
+      return "left_id";
+    case MergeTies::left_length:
+      return "left_length";
+    case MergeTies::listed:
+      return "listed";
   }
   return "";
 }
@@ -42,8 +46,10 @@ int32_t id_of(const Metadata& m, const char* key, size_t n_tokens) {
   if (!m.has(key)) return -1;
   const MetaValue& value = *m.find(key);
   int64_t id = -1;
-  if (const auto* wide = std::get_if<uint64_t>(&value)) id = *wide < n_tokens ? static_cast<int64_t>(*wide) : -1;
-  else id = m.integer(key);
+  if (const auto* wide = std::get_if<uint64_t>(&value))
+    id = *wide < n_tokens ? static_cast<int64_t>(*wide) : -1;
+  else
+    id = m.integer(key);
   if (id < 0 || static_cast<uint64_t>(id) >= n_tokens)
     fail(ErrorCode::vocab, "{} is {}, but the vocabulary has {} tokens", key, id, n_tokens);
   return static_cast<int32_t>(id);
@@ -158,8 +164,10 @@ void read_rules(const Metadata& m, Vocab& v) {
       v.ignore_merges = named->ignore_merges;
       add_bos = named->add_bos;
     } else if (!m.has("phial.tokenizer.pre_tokenizer")) {
-      fail(ErrorCode::vocab, "tokenizer.ggml.pre is '{}', a pre-tokenizer this version does not know; convert the model again "
-           "from its checkpoint folder, so that its rules are kept in the file", printable(v.pre));
+      fail(ErrorCode::vocab,
+           "tokenizer.ggml.pre is '{}', a pre-tokenizer this version does not know; convert the model again "
+           "from its checkpoint folder, so that its rules are kept in the file",
+           printable(v.pre));
     }
   } else {
     const bool prefix = m.boolean("tokenizer.ggml.add_space_prefix", true);
@@ -184,9 +192,12 @@ void read_charsmap(const Metadata& m) {
   const MetaValue* value = m.find("tokenizer.ggml.precompiled_charsmap");
   if (!value) return;
   std::string bytes;
-  if (const auto* u = std::get_if<std::vector<uint8_t>>(value)) bytes.assign(u->begin(), u->end());
-  else if (const auto* i = std::get_if<std::vector<int8_t>>(value)) bytes.assign(i->begin(), i->end());
-  else fail(ErrorCode::type, "tokenizer.ggml.precompiled_charsmap is not an array of bytes");
+  if (const auto* u = std::get_if<std::vector<uint8_t>>(value))
+    bytes.assign(u->begin(), u->end());
+  else if (const auto* i = std::get_if<std::vector<int8_t>>(value))
+    bytes.assign(i->begin(), i->end());
+  else
+    fail(ErrorCode::type, "tokenizer.ggml.precompiled_charsmap is not an array of bytes");
   check_charsmap(bytes);
 }
 
@@ -195,10 +206,14 @@ void read_charsmap(const Metadata& m) {
 Vocab vocab_from_metadata(const Metadata& m) {
   Vocab v;
   const std::string kind = m.text("tokenizer.ggml.model", "");
-  if (kind == "llama") v.model = VocabModel::spm;
-  else if (kind == "gpt2") v.model = VocabModel::bpe;
-  else if (kind.empty()) fail(ErrorCode::vocab, "tokenizer.ggml.model is missing; the file has no vocabulary");
-  else fail(ErrorCode::vocab, "tokenizer.ggml.model is '{}'; 'llama' and 'gpt2' are supported", printable(kind));
+  if (kind == "llama")
+    v.model = VocabModel::spm;
+  else if (kind == "gpt2")
+    v.model = VocabModel::bpe;
+  else if (kind.empty())
+    fail(ErrorCode::vocab, "tokenizer.ggml.model is missing; the file has no vocabulary");
+  else
+    fail(ErrorCode::vocab, "tokenizer.ggml.model is '{}'; 'llama' and 'gpt2' are supported", printable(kind));
   read_tokens(m, v);
   read_charsmap(m);
   const size_t n = v.tokens.size();
@@ -208,8 +223,10 @@ Vocab vocab_from_metadata(const Metadata& m) {
   v.pad = id_of(m, "tokenizer.ggml.padding_token_id", n);
   v.eot = id_of(m, "tokenizer.ggml.eot_token_id", n);
   read_rules(m, v);
-  if (v.model == VocabModel::bpe) read_bpe_merges(m, v);
-  else if (v.ties == MergeTies::listed) read_listed_merges(m, v);
+  if (v.model == VocabModel::bpe)
+    read_bpe_merges(m, v);
+  else if (v.ties == MergeTies::listed)
+    read_listed_merges(m, v);
   read_added(m, v);
   if (const auto* eog = m.array<int32_t>("phial.tokenizer.eog_token_ids")) {
     for (int32_t id : *eog) {
@@ -227,7 +244,8 @@ Vocab vocab_from_metadata(const Metadata& m) {
   v.chat_template = m.text("tokenizer.chat_template", "");
   if (const auto* names = m.array<std::string>("tokenizer.chat_templates"))
     for (const std::string& name : *names)
-      if (const std::string key = "tokenizer.chat_template." + name; m.has(key)) v.named_templates.emplace_back(name, m.text(key));
+      if (const std::string key = "tokenizer.chat_template." + name; m.has(key))
+        v.named_templates.emplace_back(name, m.text(key));
   return v;
 }
 

@@ -42,7 +42,8 @@ void check_merge(const Vocab& v, const Merge& m, size_t number) {
   const std::string& result = v.tokens[static_cast<size_t>(m.result)];
   if (left.empty() || right.empty() || result.size() != left.size() + right.size() || !result.starts_with(left) ||
       !result.ends_with(right))
-    fail(ErrorCode::vocab, "merge {}: '{}' and '{}' do not make '{}'", number, printable(left), printable(right), printable(result));
+    fail(ErrorCode::vocab, "merge {}: '{}' and '{}' do not make '{}'", number, printable(left), printable(right),
+         printable(result));
 }
 
 Merge merge_of_text(std::string_view text, size_t number, const IdMap& ids) {
@@ -53,12 +54,10 @@ Merge merge_of_text(std::string_view text, size_t number, const IdMap& ids) {
   return merge_of_parts(text.substr(0, space), text.substr(space + 1), number, ids);
 }
 
-Merge merge_of_parts(std::string_view left, std::string_view right, size_t number,
-                     const IdMap& ids) {
+Merge merge_of_parts(std::string_view left, std::string_view right, size_t number, const IdMap& ids) {
   auto id = [&](std::string_view part) {
     const auto it = ids.find(part);
-    if (it == ids.end())
-      fail(ErrorCode::vocab, "merge {} uses '{}', which is not in the vocabulary", number, printable(part));
+    if (it == ids.end()) fail(ErrorCode::vocab, "merge {} uses '{}', which is not in the vocabulary", number, printable(part));
     return it->second;
   };
   if (left.empty() || right.empty()) fail(ErrorCode::vocab, "merge {} has an empty part", number);
@@ -76,10 +75,26 @@ void check_token_limits(size_t n_tokens, size_t n_merges) {
 }
 
 void add_known_eog(Vocab& v) {
-  static constexpr std::string_view kEnds[] = {
-      "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>", "<turn|>", "<|endoftext|>",
-      "<|end_of_text|>", "<|eom_id|>", "<EOT>", "_<EOT>", "<|EOT|>", "<|eot|>", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-      "<|end_of_sentence|>", "<end_of_utterance>", "<|eom|>", "<|fim_eot|>"};
+  static constexpr std::string_view kEnds[] = {"<|eot_id|>",
+                                               "<|im_end|>",
+                                               "<|end|>",
+                                               "<|return|>",
+                                               "<|call|>",
+                                               "<end_of_turn>",
+                                               "<turn|>",
+                                               "<|endoftext|>",
+                                               "<|end_of_text|>",
+                                               "<|eom_id|>",
+                                               "<EOT>",
+                                               "_<EOT>",
+                                               "<|EOT|>",
+                                               "<|eot|>",
+                                               "<\xEF\xBD\x9C"
+                                               "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+                                               "<|end_of_sentence|>",
+                                               "<end_of_utterance>",
+                                               "<|eom|>",
+                                               "<|fim_eot|>"};
   std::unordered_map<std::string_view, int32_t> found;
   for (size_t i = 0; i < v.tokens.size(); ++i) {
     if (v.types[i] != TokenType::control && v.types[i] != TokenType::user_defined) continue;

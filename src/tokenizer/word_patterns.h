@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 
 namespace phial {
@@ -13,5 +12,11 @@ using WordPattern = size_t (*)(std::string_view text, size_t begin);
 
 /// The matcher of a pattern, by the pattern's exact text; nullptr when there is none.
 WordPattern find_word_pattern(std::string_view pattern);
+
+// The patterns as the models' tokenizer.json files write them. (GPT-2's is kByteLevelPattern.)
+extern const char* const kCl100kPattern;
+extern const char* const kQwen2Pattern;
+extern const char* const kO200kPattern;
+extern const char* const kTekkenPattern;
 
 }  // namespace phial
