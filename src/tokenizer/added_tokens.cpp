@@ -23,7 +23,9 @@ bool word_before(std::string_view text, size_t at) {
   return at > 0 && (char_class(decode_utf8(text, previous_start(text, at)).code) & kJoinsWords);
 }
 
-bool word_at(std::string_view text, size_t at) { return at < text.size() && (char_class(decode_utf8(text, at).code) & kJoinsWords); }
+bool word_at(std::string_view text, size_t at) {
+  return at < text.size() && (char_class(decode_utf8(text, at).code) & kJoinsWords);
+}
 
 }  // namespace
 

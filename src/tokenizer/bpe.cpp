@@ -8,7 +8,7 @@ namespace {
 
 class BpeModel : public SubwordModel {
  public:
-  explicit BpeModel(const Vocab& v) : unk_(v.unk), pairs_(v.merges.size()) {
+  explicit BpeModel(const Vocab& v) : unk_(v.subword_unk), pairs_(v.merges.size()) {
     byte_id_.fill(-1);
     for (size_t i = 0; i < v.tokens.size(); ++i) {
       if (v.types[i] != TokenType::normal || v.tokens[i].empty() || v.tokens[i].size() > 2) continue;
@@ -43,7 +43,7 @@ class BpeModel : public SubwordModel {
       if (id >= 0)
         s.push_back(id);
       else if (unk_ >= 0)
-        s.push_back(unk_);  // a byte without a token; without <unk> it is dropped, as HF does
+        s.push_back(unk_);  // a byte without a token; without an unknown token it is dropped, as HF does
     };
     if (byte_alphabet) {
       for (size_t i = 0; i < word.size();) {

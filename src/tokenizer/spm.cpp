@@ -21,7 +21,8 @@ std::vector<size_t> code_point_starts(std::string_view text) {
 
 class SpmModel : public SubwordModel {
  public:
-  explicit SpmModel(const Vocab& v) : n_tokens_(static_cast<int32_t>(v.tokens.size())), unk_(v.unk), fuse_unk_(v.fuse_unk) {
+  explicit SpmModel(const Vocab& v)
+      : n_tokens_(static_cast<int32_t>(v.tokens.size())), unk_(v.subword_unk), fuse_unk_(v.fuse_unk) {
     byte_id_.fill(-1);
     auto name_code = [&](uint32_t code, int32_t id) {
       if (code < first_codes_.size())

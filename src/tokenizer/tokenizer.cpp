@@ -26,6 +26,8 @@ bool looks_like_marker(std::string_view text) {
   auto framed = [&](std::string_view open, std::string_view close) {
     return text.size() > open.size() + close.size() && text.starts_with(open) && text.ends_with(close);
   };
+  for (const std::string_view known : {"<s>", "</s>", "<unk>", "<pad>", "<bos>", "<eos>", "[INST]", "[/INST]"})
+    if (text == known) return true;
   return framed("<|", "|>") || framed("<\xEF\xBD\x9C", "\xEF\xBD\x9C>");  // U+FF5C: DeepSeek's
 }
 

@@ -46,6 +46,7 @@ struct Vocab {
   MergeTies ties = MergeTies::position;
   bool byte_fallback = true;   // spm: a character without a token becomes its bytes' tokens
   bool fuse_unk = true;        // spm: unknown characters in a row become one unknown token
+  int32_t subword_unk = -1;    // for a byte or character that has no token; -1: it is dropped
   bool ignore_merges = false;  // bpe: a whole word found in the vocabulary is taken as it is
   std::vector<AddedToken> added;
   TextRules rules;

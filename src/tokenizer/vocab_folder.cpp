@@ -185,7 +185,7 @@ void from_tokenizer_json(const Folder& f, const std::string& text, const std::op
     }
   apply_added_tokens_decoder(f, v);
   const IdMap ids = ids_by_text(v);
-  if (const auto it = ids.find(t.unk_token); !t.unk_token.empty() && it != ids.end()) v.unk = it->second;
+  if (const auto it = ids.find(t.unk_token); !t.unk_token.empty() && it != ids.end()) v.unk = v.subword_unk = it->second;
   if (t.before) v.bos = *t.before;
   if (t.after) v.eos = *t.after;
   v.add_bos = t.before.has_value();
@@ -222,7 +222,7 @@ void from_sentencepiece(const Folder& f, SentencePieceModel& spm, int64_t vocab_
   v.scores = std::move(spm.scores);
   v.types = std::move(spm.types);
   v.byte_fallback = spm.byte_fallback;
-  v.unk = spm.unk;
+  v.unk = v.subword_unk = spm.unk;
   v.bos = spm.bos;
   v.eos = spm.eos;
   v.pad = spm.pad;

@@ -223,6 +223,9 @@ Vocab vocab_from_metadata(const Metadata& m) {
   v.pad = id_of(m, "tokenizer.ggml.padding_token_id", n);
   v.eot = id_of(m, "tokenizer.ggml.eot_token_id", n);
   read_rules(m, v);
+  v.subword_unk = m.has("phial.tokenizer.subword_unknown_token_id") ? id_of(m, "phial.tokenizer.subword_unknown_token_id", n)
+                  : v.model == VocabModel::spm && !m.has("phial.tokenizer.normalizer") ? v.unk
+                                                                                       : -1;
   if (v.model == VocabModel::bpe)
     read_bpe_merges(m, v);
   else if (v.ties == MergeTies::listed)
@@ -284,6 +287,7 @@ void vocab_to_metadata(const Vocab& v, Metadata& m) {
           std::any_of(v.rules.normalizer.begin(), v.rules.normalizer.end(), prepends) ||
               std::any_of(v.rules.pre_tokenizer.begin(), v.rules.pre_tokenizer.end(), prefixes));
   }
+  if (v.subword_unk >= 0) m.set("phial.tokenizer.subword_unknown_token_id", static_cast<uint32_t>(v.subword_unk));
   if (!v.chat_template.empty()) m.set("tokenizer.chat_template", v.chat_template);
   if (!v.named_templates.empty()) {
     std::vector<std::string> names;
