@@ -22,6 +22,7 @@ namespace {
 
 constexpr size_t kMaxPathShown = 1024;
 constexpr size_t kMaxTransfer = 1u << 30;  // Linux moves at most about 2 GiB per call
+constexpr uint64_t kPushBytes = 32u << 20;
 
 std::string shown(const std::string& path) { return printable(path, kMaxPathShown); }
 
@@ -228,6 +229,11 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
     }
   }
   position_ = std::max(position_, offset + done);
+  // The disk begins now, not at commit: a long run of encoding hides most of the writing. Only a hint, so errors are left to fsync.
+  if (position_ - pushed_ >= kPushBytes) {
+    (void)::sync_file_range(fd_, static_cast<off64_t>(pushed_), static_cast<off64_t>(position_ - pushed_), SYNC_FILE_RANGE_WRITE);
+    pushed_ = position_;
+  }
 }
 
 void AtomicFile::flush() {

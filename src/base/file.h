@@ -86,6 +86,7 @@ class AtomicFile {
  private:
   std::string path_, temporary_;
   uint64_t position_ = 0, n_writes_ = 0;
+  uint64_t pushed_ = 0;  // up to here the disk was told to begin
   bool flushed_ = false;
   int fd_ = -1;
 };

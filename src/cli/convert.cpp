@@ -17,7 +17,8 @@ constexpr const char* kExamples =
     "  phial convert ./Phi-3.5-mini-instruct\n"
     "  phial convert ./Phi-3.5-mini-instruct -o phi.gguf --outtype q4_k_m\n"
     "  phial convert ./Phi-3.5-mini-instruct --outtype bf16 --split-max-size 4G --dry-run\n"
-    "\nOutput types: auto (f16 for an F16 checkpoint, else bf16), f32, f16, bf16, q8_0, and every mix of 'phial quantize --help'.\n";
+    "\nOutput types: auto (f16 for an F16 checkpoint, else bf16), f32, f16, bf16, q8_0, and every mix of 'phial quantize "
+    "--help'.\n";
 
 /// "4G", "500M": llama.cpp's spelling, powers of 1000.
 uint64_t parse_size(const std::string& text) {
@@ -26,7 +27,8 @@ uint64_t parse_size(const std::string& text) {
   for (; i < text.size() && std::isdigit(static_cast<unsigned char>(text[i])) && value < 1'000'000'000; ++i)
     value = value * 10 + static_cast<uint64_t>(text[i] - '0');
   const char unit = i + 1 == text.size() ? text[i] : '\0';
-  if (i == 0 || value == 0 || (unit != 'M' && unit != 'G')) throw Usage("--split-max-size wants a number with M or G, as 500M or 4G, not '" + text + "'");
+  if (i == 0 || value == 0 || (unit != 'M' && unit != 'G'))
+    throw Usage("--split-max-size wants a number with M or G, as 500M or 4G, not '" + text + "'");
   return value * (unit == 'M' ? 1'000'000 : 1'000'000'000);
 }
 
@@ -38,12 +40,14 @@ int convert_verb(const std::vector<std::string>& args) {
   bool print_supported = false, verbose = false;
   Flags flags("convert", "Converts a Hugging Face checkpoint folder to GGUF, quantized on the way if asked.", kExamples);
   flags.positional("dir", o.input, false, "The checkpoint's folder: config.json, *.safetensors, tokenizer files");
-  flags.text("--outfile,-o,--output", o.output, "FILE", "Output; default DIR/NAME-TYPE.gguf. {ftype} and {FTYPE} stand for the type");
+  flags.text("--outfile,-o,--output", o.output, "FILE",
+             "Output; default DIR/NAME-TYPE.gguf. {ftype} and {FTYPE} stand for the type");
   flags.text("--outtype", o.outtype, "TYPE", "Type of the weights");
   flags.toggle("--vocab-only", o.vocab_only, "Only metadata and vocabulary, no tensors");
   flags.text("--model-name", o.model_name, "NAME", "general.name; default: the folder's name");
   flags.text("--metadata", o.metadata_file, "FILE", "JSON of metadata keys to add or replace");
-  flags.integer("--split-max-tensors", o.split_max_tensors, 0, std::numeric_limits<int>::max(), "Tensors per output file; 0 = no limit");
+  flags.integer("--split-max-tensors", o.split_max_tensors, 0, std::numeric_limits<int>::max(),
+                "Tensors per output file; 0 = no limit");
   flags.text("--split-max-size", split_size, "N(M|G)", "Bytes of weights per output file");
   flags.toggle("--dry-run", o.dry_run, "Print the plan and the final size, write nothing");
   flags.toggle("--print-supported-models", print_supported, "Print the architectures that can be converted");

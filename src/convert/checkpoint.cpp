@@ -43,22 +43,26 @@ void check_folder(const std::string& folder) {
   std::error_code ignored;
   if (!exists(folder)) fail(ErrorCode::not_found, "cannot open {}: no such folder; check the path", shown);
   if (!fs::is_directory(folder, ignored)) {
-    if (folder.ends_with(".gguf")) fail(ErrorCode::not_file, "{} is a GGUF file already; to make it smaller use 'phial quantize'", shown);
+    if (folder.ends_with(".gguf"))
+      fail(ErrorCode::not_file, "{} is a GGUF file already; to make it smaller use 'phial quantize'", shown);
     fail(ErrorCode::not_file, "{} is not a folder; give the checkpoint's folder, the one with config.json", shown);
   }
   if (exists(folder + "/config.json")) return;
   if (exists(folder + "/adapter_config.json"))
     fail(ErrorCode::unsupported, "{} holds an adapter (LoRA), not a model; merge it into its base model first", shown);
   if (exists(folder + "/params.json"))
-    fail(ErrorCode::unsupported, "{} is in its maker's own format (params.json); download the Hugging Face version of the model", shown);
+    fail(ErrorCode::unsupported, "{} is in its maker's own format (params.json); download the Hugging Face version of the model",
+         shown);
   fail(ErrorCode::not_found, "{} has no config.json; is it a checkpoint's folder?", shown);
 }
 
 void check_type(const SafetensorsFile& file, const TensorEntry& t) {
   if (t.foreign_type) {
     const bool is_float8 = std::string_view(t.foreign_type).starts_with("F8");
-    fail(is_float8 ? ErrorCode::unsupported : ErrorCode::tensor, "{}: tensor {} has the type {}; convert the original F32, F16 or BF16 "
-         "checkpoint", file.where(t), printable(t.name), t.foreign_type);
+    fail(is_float8 ? ErrorCode::unsupported : ErrorCode::tensor,
+         "{}: tensor {} has the type {}; convert the original F32, F16 or BF16 "
+         "checkpoint",
+         file.where(t), printable(t.name), t.foreign_type);
   }
   if (t.dtype != DType::f32 && t.dtype != DType::f16 && t.dtype != DType::bf16 && t.dtype != DType::f64)
     fail(ErrorCode::tensor, "{}: tensor {} has the type {}; weights are F32, F16, BF16 or F64", file.where(t), printable(t.name),
@@ -85,8 +89,10 @@ Checkpoint open_checkpoint(const std::string& path) {
   if (!c.json.is_object()) fail(ErrorCode::hparam, "{} must hold an object", printable(config_path, 1024));
   const auto names = c.json.find("architectures");
   if (names == c.json.end() || !names->is_array() || names->empty() || !(*names)[0].is_string())
-    fail(ErrorCode::unsupported, "{}: 'architectures' is missing, so the kind of model is not known; add it, for example "
-         "\"architectures\": [\"{}\"]", printable(config_path, 1024), architectures()[0]->hf_names[0]);
+    fail(ErrorCode::unsupported,
+         "{}: 'architectures' is missing, so the kind of model is not known; add it, for example "
+         "\"architectures\": [\"{}\"]",
+         printable(config_path, 1024), architectures()[0]->hf_names[0]);
   c.architecture = &architecture_by_hf((*names)[0].get<std::string>());
   c.config = c.architecture->from_json(c.json);
   validate(c.config);
@@ -104,8 +110,9 @@ MatchedTensors match_tensors(const Checkpoint& checkpoint, const SafetensorsFile
       source.entry = file.find(want.hf);
       if (!source.entry) {
         if (want.spec->optional) continue;
-        fail(ErrorCode::tensor, "tensor {} {} is missing in {}; the checkpoint is incomplete or config.json belongs to another one",
-             want.hf, shape_text(want.shape), printable(checkpoint.folder, 1024));
+        fail(ErrorCode::tensor,
+             "tensor {} {} is missing in {}; the checkpoint is incomplete or config.json belongs to another one", want.hf,
+             shape_text(want.shape), printable(checkpoint.folder, 1024));
       }
       check_type(file, *source.entry);
       if (source.entry->shape != want.shape)

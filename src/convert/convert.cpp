@@ -26,7 +26,8 @@ std::string in_case(std::string text, int (*change)(int)) {
 }
 
 void replace_all(std::string& text, std::string_view from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
 }
 
 /// auto: the type of the first matrix where it is F16, else BF16, which has the range of F32.
@@ -56,8 +57,9 @@ std::vector<GgufTensorPlan> plan_tensors(const MatchedTensors& matched, Mix mix,
   for (const TensorChoice& choice : choose_types(recipe, metadata, wanted)) {
     const RecipeTensor& t = wanted[plan.size()];
     if (choice.needs_importance)
-      fail(ErrorCode::argument, "{} needs an importance matrix for tensor {}: convert to F16, then use 'phial quantize --imatrix'",
-           mix_row(mix).name, t.name);
+      fail(ErrorCode::argument,
+           "{} needs an importance matrix for tensor {}: convert to F16, then use 'phial quantize --imatrix'", mix_row(mix).name,
+           t.name);
     plan.push_back({t.name, choice.dtype, t.shape});
   }
   return plan;
@@ -87,7 +89,8 @@ class Report {
 
  private:
   void send(const std::string& item, const std::string& note, uint64_t more = 0) {
-    if (progress_ && !progress_({"convert", item, done_ + more, total_, note})) fail(ErrorCode::cancelled, "the conversion was stopped");
+    if (progress_ && !progress_({"convert", item, done_ + more, total_, note}))
+      fail(ErrorCode::cancelled, "the conversion was stopped");
   }
   const ProgressFn& progress_;
   uint64_t total_, done_ = 0;
@@ -107,7 +110,8 @@ Metadata describe(const ConvertOptions& o, const Checkpoint& c, const MatchedTen
                         printable(o.metadata_file, 1024), metadata);
   const Config again = c.architecture->from_metadata(metadata);
   if (!matched.tensors.empty() && again.vocab_size != c.config.vocab_size)
-    fail(ErrorCode::vocab, "the vocabulary would have {} tokens, the embedding has {} rows", again.vocab_size, c.config.vocab_size);
+    fail(ErrorCode::vocab, "the vocabulary would have {} tokens, the embedding has {} rows", again.vocab_size,
+         c.config.vocab_size);
   return metadata;
 }
 
@@ -137,7 +141,8 @@ ConvertReport convert(const ConvertOptions& options, const ProgressFn& progress)
     if (t.entry) report.n_parameters += t.entry->n_values(), source_bytes += t.entry->n_bytes;
   const std::string path = output_path(options, checkpoint, options.vocab_only ? "vocab" : std::string(mix_row(mix).name));
   for (const auto& input : file.files())
-    if (is_same_file(input->path(), path)) fail(ErrorCode::argument, "{} is one of the checkpoint's own files", printable(path, 1024));
+    if (is_same_file(input->path(), path))
+      fail(ErrorCode::argument, "{} is one of the checkpoint's own files", printable(path, 1024));
 
   const Metadata metadata = describe(options, checkpoint, matched, report.n_parameters, mix);
   const std::vector<GgufTensorPlan> plan = plan_tensors(matched, mix, metadata);
@@ -151,7 +156,8 @@ ConvertReport convert(const ConvertOptions& options, const ProgressFn& progress)
                        format_info(plan[i].dtype).text);
   };
   if (options.dry_run) {
-    for (size_t i = 0; i < plan.size(); ++i) out.tensor(plan[i].name, matched.tensors[i].entry ? matched.tensors[i].entry->n_bytes : 0, line(i));
+    for (size_t i = 0; i < plan.size(); ++i)
+      out.tensor(plan[i].name, matched.tensors[i].entry ? matched.tensors[i].entry->n_bytes : 0, line(i));
     report.files = {path};
     report.n_bytes = gguf_file_bytes(metadata, plan);
   } else {

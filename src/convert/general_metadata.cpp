@@ -21,7 +21,8 @@ constexpr size_t kMaxCardItems = 256;
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
-  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front()) text = text.substr(1, text.size() - 2);
+  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
+    text = text.substr(1, text.size() - 2);
   return text;
 }
 
@@ -93,9 +94,11 @@ MetaValue in_type_of(const T&, const Json& json, const std::string& where, const
     if (!json.is_boolean()) bad_override(where, key, "true or false");
     return json.get<bool>();
   } else if constexpr (std::is_integral_v<T>) {
-    const bool fits = json.is_number_unsigned() ? std::cmp_less_equal(json.get<uint64_t>(), std::numeric_limits<T>::max())
-                      : json.is_number_integer() && std::cmp_greater_equal(json.get<int64_t>(), std::numeric_limits<T>::min()) &&
-                            std::cmp_less_equal(json.get<int64_t>(), std::numeric_limits<T>::max());
+    const bool fits = json.is_number_unsigned()
+                          ? std::cmp_less_equal(json.get<uint64_t>(), std::numeric_limits<T>::max())
+                          : json.is_number_integer() &&
+                                std::cmp_greater_equal(json.get<int64_t>(), std::numeric_limits<T>::min()) &&
+                                std::cmp_less_equal(json.get<int64_t>(), std::numeric_limits<T>::max());
     if (!fits) bad_override(where, key, "an integer of the range that the key has");
     return json.is_number_unsigned() ? static_cast<T>(json.get<uint64_t>()) : static_cast<T>(json.get<int64_t>());
   } else if constexpr (std::is_floating_point_v<T>) {
@@ -142,7 +145,10 @@ MetaValue in_natural_type(const Json& json, const std::string& where, const std:
 
 std::string size_label(uint64_t n_parameters) {
   const auto n = static_cast<double>(n_parameters);
-  const auto [scale, unit] = n > 1e12 ? std::pair(1e12, 'T') : n > 1e9 ? std::pair(1e9, 'B') : n > 1e6 ? std::pair(1e6, 'M') : std::pair(1e3, 'K');
+  const auto [scale, unit] = n > 1e12  ? std::pair(1e12, 'T')
+                             : n > 1e9 ? std::pair(1e9, 'B')
+                             : n > 1e6 ? std::pair(1e6, 'M')
+                                       : std::pair(1e3, 'K');
   const double scaled = n / scale;
   return std::round(scaled) < 10 ? fmt::format("{:.1f}{}", scaled, unit) : fmt::format("{:.0f}{}", scaled, unit);
 }
@@ -169,7 +175,8 @@ void describe_model(const Checkpoint& c, const std::string& model_name, uint64_t
 void apply_metadata_json(const Json& json, const std::string& where, Metadata& m) {
   if (!json.is_object()) fail(ErrorCode::argument, "{} must hold an object of metadata keys and values", where);
   for (const auto& [key, value] : json.items()) {
-    if (key == "general.architecture" || key == "general.file_type" || key == "general.quantization_version" || key.starts_with("split."))
+    if (key == "general.architecture" || key == "general.file_type" || key == "general.quantization_version" ||
+        key.starts_with("split."))
       fail(ErrorCode::argument, "{}: {} describes the file itself and cannot be replaced", where, printable(key));
     if (value.is_null()) {
       m.erase(key);

@@ -84,11 +84,11 @@ bool TensorStream::encode_rows(const Rows& rows, DType dtype, int64_t begin, int
   const FormatInfo& format = format_info(dtype);
   const std::string& name = rows.source.expected.hf;
   if (!finite && format.is_quantized())
-    fail(ErrorCode::nan, "tensor {} holds NaN or infinite values near row {}, which {} cannot store; the checkpoint is damaged", name,
-         begin, format.text);
+    fail(ErrorCode::nan, "tensor {} holds NaN or infinite values near row {}, which {} cannot store; the checkpoint is damaged",
+         name, begin, format.text);
   if (finite && largest >= kF16OverflowBits && dtype == DType::f16)
-    fail(ErrorCode::argument, "tensor {} holds the value {:.6g}, too large for F16 (at most 65504): use --outtype bf16 or f32", name,
-         float_of_bits(largest));
+    fail(ErrorCode::argument, "tensor {} holds the value {:.6g}, too large for F16 (at most 65504): use --outtype bf16 or f32",
+         name, float_of_bits(largest));
   quantize_rows(values, n, rows.n_cols, dtype, nullptr, out);
   // The scales of a block are F16: far beyond its range the encoder clips.
   if (finite && format.is_quantized() && largest >= kF16OverflowBits) {

@@ -43,8 +43,10 @@ void validate(const Config& c) {
   check_integer("attention.head_count (num_attention_heads)", c.n_heads, 1, 1 << 14);
   check_integer("attention.head_count_kv (num_key_value_heads)", c.n_kv_heads, 1, c.n_heads);
   if (c.n_heads % c.n_kv_heads != 0)
-    fail(ErrorCode::hparam, "attention.head_count (num_attention_heads) {} is not a multiple of attention.head_count_kv "
-         "(num_key_value_heads) {}", c.n_heads, c.n_kv_heads);
+    fail(ErrorCode::hparam,
+         "attention.head_count (num_attention_heads) {} is not a multiple of attention.head_count_kv "
+         "(num_key_value_heads) {}",
+         c.n_heads, c.n_kv_heads);
   check_integer("attention.key_length (head_dim)", c.head_dim, 1, 4096);
   // 0 = the GGUF has neither a vocab_size nor tokens; the vocabulary's reader reports that by its own code.
   check_integer("vocab_size", c.vocab_size, 0, 1 << 24);

@@ -12,8 +12,8 @@
 namespace phial {
 
 struct Config {
-  std::string architecture;            // GGUF name: "phi3"
-  std::string name;                    // general.name
+  std::string architecture;  // GGUF name: "phi3"
+  std::string name;          // general.name
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t n_layers = 0;
@@ -22,7 +22,7 @@ struct Config {
   int64_t head_dim = 0;
   int64_t vocab_size = 0;
   int64_t max_position_embeddings = 0;
-  int64_t sliding_window = 0;          // 0 = none
+  int64_t sliding_window = 0;  // 0 = none
   double norm_eps = 1e-5;
   bool tie_word_embeddings = false;
   bool attention_bias = false;

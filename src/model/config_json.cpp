@@ -84,8 +84,10 @@ int64_t sliding_window(const Json& json, int64_t n_layers) {
   }
   if (n_sliding == 0) return 0;
   if (n_sliding != n_layers)
-    fail(ErrorCode::unsupported, "config.json: {} of {} layers use a sliding window; a mix of layers with and without one is "
-         "not supported for this architecture", n_sliding, n_layers);
+    fail(ErrorCode::unsupported,
+         "config.json: {} of {} layers use a sliding window; a mix of layers with and without one is "
+         "not supported for this architecture",
+         n_sliding, n_layers);
   return window;
 }
 
@@ -117,13 +119,14 @@ void read_rope(const Json& json, Config& c) {
   if (!s.is_object()) wrong_value("rope_parameters (rope_scaling)", "an object", s);
   for (const auto& [key, value] : s.items())
     if (value.is_object())
-      fail(ErrorCode::unsupported, "config.json: rope_parameters differ by layer type ('{}'); not supported for this architecture",
-           printable(key));
+      fail(ErrorCode::unsupported,
+           "config.json: rope_parameters differ by layer type ('{}'); not supported for this architecture", printable(key));
 
   RopeConfig& r = c.rope;
   r.theta = real(s, "rope_theta", real(json, "rope_theta", 10000.0));
   const double partial = real(s, "partial_rotary_factor", real(json, "partial_rotary_factor", 1.0));
-  if (!(partial > 0 && partial <= 1)) fail(ErrorCode::hparam, "config.json: partial_rotary_factor is {}; it must lie in (0, 1]", partial);
+  if (!(partial > 0 && partial <= 1))
+    fail(ErrorCode::hparam, "config.json: partial_rotary_factor is {}; it must lie in (0, 1]", partial);
   r.n_rot = static_cast<int32_t>(static_cast<double>(c.head_dim) * partial);
 
   const Json* type = member(s, "rope_type");
@@ -165,18 +168,22 @@ void read_rope(const Json& json, Config& c) {
     r.yarn_beta_fast = real(s, "beta_fast", 32);
     r.yarn_beta_slow = real(s, "beta_slow", 1);
     const double mscale = real(s, "mscale", 0), all = real(s, "mscale_all_dim", 0);
-    const double by_rule = mscale != 0 && all != 0 ? yarn_mscale(r.factor, mscale) / yarn_mscale(r.factor, all) : yarn_mscale(r.factor, 1);
+    const double by_rule =
+        mscale != 0 && all != 0 ? yarn_mscale(r.factor, mscale) / yarn_mscale(r.factor, all) : yarn_mscale(r.factor, 1);
     r.attention_factor = real(s, "attention_factor", by_rule);
     if (!boolean(s, "truncate", true)) fail(ErrorCode::unsupported, "config.json: yarn with truncate = false is not supported");
   } else if (name == "llama3") {
     if (r.original_context == 0) fail(ErrorCode::hparam, "config.json: rope type llama3 needs original_max_position_embeddings");
     const double low = real(s, "low_freq_factor", 1), high = real(s, "high_freq_factor", 4);
     if (!(r.factor >= 1 && low > 0 && high > low))
-      fail(ErrorCode::hparam, "config.json: rope type llama3 has factor {}, low_freq_factor {}, high_freq_factor {}", r.factor, low, high);
+      fail(ErrorCode::hparam, "config.json: rope type llama3 has factor {}, low_freq_factor {}, high_freq_factor {}", r.factor,
+           low, high);
     r.short_factors = llama3_factors(r, low, high);
   } else if (name != "linear") {
-    fail(ErrorCode::unsupported, "config.json: rope type '{}' is not supported; there are default, linear, dynamic, yarn, longrope "
-         "and llama3", printable(name));
+    fail(ErrorCode::unsupported,
+         "config.json: rope type '{}' is not supported; there are default, linear, dynamic, yarn, longrope "
+         "and llama3",
+         printable(name));
   }
 }
 
@@ -186,7 +193,8 @@ Config config_from_json(const Json& json, const std::string& architecture) {
   if (!json.is_object()) fail(ErrorCode::hparam, "config.json must hold an object");
   if (const Json* q = member(json, "quantization_config")) {
     const Json* method = member(*q, "quant_method");
-    fail(ErrorCode::unsupported, "config.json: the checkpoint is quantized already ({}); convert the model's original float checkpoint",
+    fail(ErrorCode::unsupported,
+         "config.json: the checkpoint is quantized already ({}); convert the model's original float checkpoint",
          method && method->is_string() ? printable(method->get<std::string>()) : "quantization_config");
   }
   Config c;
@@ -203,7 +211,8 @@ Config config_from_json(const Json& json, const std::string& architecture) {
   c.head_dim = integer(json, "head_dim", 0);
   if (c.head_dim == 0) {
     if (c.hidden_size % c.n_heads != 0)
-      fail(ErrorCode::hparam, "config.json: hidden_size {} is not a multiple of num_attention_heads {}", c.hidden_size, c.n_heads);
+      fail(ErrorCode::hparam, "config.json: hidden_size {} is not a multiple of num_attention_heads {}", c.hidden_size,
+           c.n_heads);
     c.head_dim = c.hidden_size / c.n_heads;
   }
   if (c.head_dim < 1 || c.head_dim > 1 << 16) fail(ErrorCode::hparam, "config.json: head_dim is {}", c.head_dim);
@@ -220,7 +229,8 @@ Config config_from_json(const Json& json, const std::string& architecture) {
   if (boolean(json, "mlp_bias", false))
     fail(ErrorCode::unsupported, "config.json: mlp_bias is true; biases in the feed-forward layers are not supported");
   for (const char* key : {"num_local_experts", "num_experts"})
-    if (integer(json, key, 0) > 0) fail(ErrorCode::unsupported, "config.json: {} is set; mixture-of-experts models are not supported", key);
+    if (integer(json, key, 0) > 0)
+      fail(ErrorCode::unsupported, "config.json: {} is set; mixture-of-experts models are not supported", key);
   read_rope(json, c);
   return c;
 }

@@ -31,15 +31,17 @@ class Keys {
   std::optional<int64_t> integer(const char* key) const {
     const MetaValue* v = m_.find(name(key));
     if (!v) return std::nullopt;
-    return std::visit([&](const auto& x) -> int64_t {
-      using T = std::decay_t<decltype(x)>;
-      if constexpr (kIsInteger<T>) {
-        if (std::cmp_greater(x, std::numeric_limits<int64_t>::max())) wrong_type(name(key), "an integer that fits 63 bits");
-        return static_cast<int64_t>(x);
-      } else {
-        wrong_type(name(key), "an integer");
-      }
-    }, *v);
+    return std::visit(
+        [&](const auto& x) -> int64_t {
+          using T = std::decay_t<decltype(x)>;
+          if constexpr (kIsInteger<T>) {
+            if (std::cmp_greater(x, std::numeric_limits<int64_t>::max())) wrong_type(name(key), "an integer that fits 63 bits");
+            return static_cast<int64_t>(x);
+          } else {
+            wrong_type(name(key), "an integer");
+          }
+        },
+        *v);
   }
   int64_t required(const char* key) const {
     if (auto v = integer(key)) return *v;
@@ -50,31 +52,38 @@ class Keys {
   std::optional<int64_t> per_layer(const char* key, int64_t n_layers) const {
     const MetaValue* v = m_.find(name(key));
     if (!v) return std::nullopt;
-    return std::visit([&](const auto& x) -> int64_t {
-      using T = std::decay_t<decltype(x)>;
-      if constexpr (std::is_same_v<T, std::vector<int32_t>> || std::is_same_v<T, std::vector<uint32_t>>) {
-        if (std::cmp_not_equal(x.size(), n_layers))
-          fail(ErrorCode::hparam, "metadata key {} has {} values for {} layers", printable(name(key)), x.size(), n_layers);
-        for (auto e : x)
-          if (e != x[0])
-            fail(ErrorCode::unsupported, "metadata key {} differs between layers; not supported for this architecture", printable(name(key)));
-        return static_cast<int64_t>(x[0]);
-      } else if constexpr (kIsInteger<T>) {
-        return *integer(key);
-      } else {
-        wrong_type(name(key), "an integer, or an array of 32-bit integers, one per layer");
-      }
-    }, *v);
+    return std::visit(
+        [&](const auto& x) -> int64_t {
+          using T = std::decay_t<decltype(x)>;
+          if constexpr (std::is_same_v<T, std::vector<int32_t>> || std::is_same_v<T, std::vector<uint32_t>>) {
+            if (std::cmp_not_equal(x.size(), n_layers))
+              fail(ErrorCode::hparam, "metadata key {} has {} values for {} layers", printable(name(key)), x.size(), n_layers);
+            for (auto e : x)
+              if (e != x[0])
+                fail(ErrorCode::unsupported, "metadata key {} differs between layers; not supported for this architecture",
+                     printable(name(key)));
+            return static_cast<int64_t>(x[0]);
+          } else if constexpr (kIsInteger<T>) {
+            return *integer(key);
+          } else {
+            wrong_type(name(key), "an integer, or an array of 32-bit integers, one per layer");
+          }
+        },
+        *v);
   }
 
   std::optional<double> real(const char* key) const {
     const MetaValue* v = m_.find(name(key));
     if (!v) return std::nullopt;
-    return std::visit([&](const auto& x) -> double {
-      using T = std::decay_t<decltype(x)>;
-      if constexpr (std::is_floating_point_v<T>) return static_cast<double>(x);
-      else wrong_type(name(key), "a float");
-    }, *v);
+    return std::visit(
+        [&](const auto& x) -> double {
+          using T = std::decay_t<decltype(x)>;
+          if constexpr (std::is_floating_point_v<T>)
+            return static_cast<double>(x);
+          else
+            wrong_type(name(key), "a float");
+        },
+        *v);
   }
 
  private:
@@ -86,22 +95,26 @@ void refuse_experts(const Keys& keys, int64_t n_layers) {
   const int64_t n = keys.integer("expert_count").value_or(0);
   const int64_t used = keys.integer("expert_used_count").value_or(0);
   const int64_t groups = keys.integer("expert_group_count").value_or(1);
-  if (n < 0 || n > kMaxExperts) fail(ErrorCode::hparam, "{} is {}; it must lie in 0..{}", keys.name("expert_count"), n, kMaxExperts);
-  if (used < 0 || used > n) fail(ErrorCode::hparam, "{} is {}, but there are {} experts", keys.name("expert_used_count"), used, n);
+  if (n < 0 || n > kMaxExperts)
+    fail(ErrorCode::hparam, "{} is {}; it must lie in 0..{}", keys.name("expert_count"), n, kMaxExperts);
+  if (used < 0 || used > n)
+    fail(ErrorCode::hparam, "{} is {}, but there are {} experts", keys.name("expert_used_count"), used, n);
   if (groups < 1 || (n > 0 && n % groups != 0))
     fail(ErrorCode::hparam, "{} {} does not divide {} experts", keys.name("expert_group_count"), groups, n);
   if (n > 0) fail(ErrorCode::unsupported, "{} is {}: mixture-of-experts models are not supported", keys.name("expert_count"), n);
   const int64_t nextn = keys.integer("nextn_predict_layers").value_or(0);
   if (nextn < 0 || nextn >= n_layers)
     fail(ErrorCode::hparam, "{} is {} of {} layers", keys.name("nextn_predict_layers"), nextn, n_layers);
-  if (nextn > 0) fail(ErrorCode::unsupported, "{}: multi-token prediction layers are not supported", keys.name("nextn_predict_layers"));
+  if (nextn > 0)
+    fail(ErrorCode::unsupported, "{}: multi-token prediction layers are not supported", keys.name("nextn_predict_layers"));
 }
 
 void read_rope(const Keys& keys, Config& c) {
   RopeConfig& r = c.rope;
   const int64_t n_rot = keys.integer("rope.dimension_count").value_or(c.head_dim);
   if (n_rot < 2 || n_rot > c.head_dim || n_rot % 2 != 0)
-    fail(ErrorCode::hparam, "{} is {}; it must be even and at most the head size {}", keys.name("rope.dimension_count"), n_rot, c.head_dim);
+    fail(ErrorCode::hparam, "{} is {}; it must be even and at most the head size {}", keys.name("rope.dimension_count"), n_rot,
+         c.head_dim);
   r.n_rot = static_cast<int32_t>(n_rot);
   r.theta = keys.real("rope.freq_base").value_or(10000.0);
   r.original_context = keys.integer("rope.scaling.original_context_length").value_or(0);
@@ -138,7 +151,8 @@ Config config_from_metadata(const Metadata& m, const std::string& architecture) 
   if (auto length = keys.integer("attention.key_length")) {
     c.head_dim = *length;
     if (keys.integer("attention.value_length").value_or(*length) != *length)
-      fail(ErrorCode::unsupported, "{} and {} differ; not supported", keys.name("attention.key_length"), keys.name("attention.value_length"));
+      fail(ErrorCode::unsupported, "{} and {} differ; not supported", keys.name("attention.key_length"),
+           keys.name("attention.value_length"));
   } else if (c.hidden_size % c.n_heads != 0) {
     fail(ErrorCode::hparam, "{} {} is not a multiple of {} {}", keys.name("embedding_length"), c.hidden_size,
          keys.name("attention.head_count"), c.n_heads);

@@ -13,8 +13,8 @@ using namespace phial;
 namespace {
 
 Json small_json() {
-  return Json{{"hidden_size", 64}, {"intermediate_size", 96}, {"num_hidden_layers", 2}, {"num_attention_heads", 4}, {"num_key_value_heads", 2},
-              {"vocab_size", 288}, {"max_position_embeddings", 256}, {"rms_norm_eps", 1e-5}};
+  return Json{{"hidden_size", 64},        {"intermediate_size", 96}, {"num_hidden_layers", 2},         {"num_attention_heads", 4},
+              {"num_key_value_heads", 2}, {"vocab_size", 288},       {"max_position_embeddings", 256}, {"rms_norm_eps", 1e-5}};
 }
 
 std::map<std::string, ExpectedTensor> table(const char* hf_name, const Json& json) {

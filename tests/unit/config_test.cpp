@@ -35,25 +35,30 @@ std::string factors(int n, double first, double step) {
   return out + "]";
 }
 
-// Values of microsoft/Phi-3-mini-4k-instruct, -128k, Phi-3-medium-128k, Phi-3.5-mini, phi-4, Phi-4-mini; the factor lists are made up.
-const char* kPhi3Mini4k = R"({"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "hidden_act": "silu", "hidden_size": 3072,
+// Values of microsoft/Phi-3-mini-4k-instruct, -128k, Phi-3-medium-128k, Phi-3.5-mini, phi-4, Phi-4-mini; the factor lists are
+// made up.
+const char* kPhi3Mini4k =
+    R"({"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "hidden_act": "silu", "hidden_size": 3072,
   "intermediate_size": 8192, "max_position_embeddings": 4096, "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
   "original_max_position_embeddings": 4096, "rms_norm_eps": 1e-05, "rope_scaling": null, "rope_theta": 10000.0, "sliding_window": 2047,
   "tie_word_embeddings": false, "attention_bias": false, "vocab_size": 32064})";
 
 std::string phi3_long(const std::string& type, const std::string& sizes) {
   return R"({"hidden_act": "silu", "max_position_embeddings": 131072, "original_max_position_embeddings": 4096, "rms_norm_eps": 1e-05,
-    "rope_theta": 10000.0, "rope_scaling": {"type": ")" + type + R"(", "short_factor": )" + factors(48, 1, 0.03) + R"(, "long_factor": )" +
-         factors(48, 1, 1.2) + "}, " + sizes + "}";
+    "rope_theta": 10000.0, "rope_scaling": {"type": ")" +
+         type + R"(", "short_factor": )" + factors(48, 1, 0.03) + R"(, "long_factor": )" + factors(48, 1, 1.2) + "}, " + sizes +
+         "}";
 }
 const char* kMiniSizes = R"("hidden_size": 3072, "intermediate_size": 8192, "num_attention_heads": 32, "num_key_value_heads": 32,
     "num_hidden_layers": 32, "sliding_window": 262144, "vocab_size": 32064)";
 
-const char* kLlama31 = R"({"hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 131072,
+const char* kLlama31 =
+    R"({"hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 131072,
   "mlp_bias": false, "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
   "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
   "rope_type": "llama3"}, "rope_theta": 500000.0, "tie_word_embeddings": false, "vocab_size": 128256})";
-const char* kLlama31New = R"({"hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 131072,
+const char* kLlama31New =
+    R"({"hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 131072,
   "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
   "rope_parameters": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
   "rope_type": "llama3", "rope_theta": 500000.0}, "tie_word_embeddings": false, "vocab_size": 128256})";
@@ -117,14 +122,16 @@ TEST_CASE("config.json: Phi-3 family") {
   CHECK(c.sliding_window == 0);
   CHECK(c.rope.attention_factor == 1.0);
 
-  c = from_text("Phi3ForCausalLM", phi3_long("longrope", R"("hidden_size": 3072, "intermediate_size": 8192, "num_attention_heads": 24,
+  c = from_text("Phi3ForCausalLM",
+                phi3_long("longrope", R"("hidden_size": 3072, "intermediate_size": 8192, "num_attention_heads": 24,
     "num_key_value_heads": 8, "num_hidden_layers": 32, "sliding_window": 262144, "vocab_size": 200064, "partial_rotary_factor": 0.75,
     "tie_word_embeddings": true)"));  // Phi-4-mini
   CHECK(c.head_dim == 128);
   CHECK(c.rope.n_rot == 96);
   CHECK(c.tie_word_embeddings);
 
-  c = from_text("Phi3ForCausalLM", phi3_long("longrope", R"("hidden_size": 5120, "intermediate_size": 17920, "num_attention_heads": 40,
+  c = from_text("Phi3ForCausalLM",
+                phi3_long("longrope", R"("hidden_size": 5120, "intermediate_size": 17920, "num_attention_heads": 40,
     "num_key_value_heads": 10, "num_hidden_layers": 40, "sliding_window": 131072, "vocab_size": 32064, "head_dim": 96)"));
   CHECK(c.n_heads * c.head_dim != c.hidden_size);  // an explicit head_dim counts
 }
@@ -163,7 +170,8 @@ TEST_CASE("config.json: Llama 3 factors as transformers computes them") {
 }
 
 TEST_CASE("config.json: Llama 3.2, Mistral, Qwen2.5, Qwen3") {
-  Config c = from_text("LlamaForCausalLM", R"({"head_dim": 64, "hidden_act": "silu", "hidden_size": 2048, "intermediate_size": 8192,
+  Config c =
+      from_text("LlamaForCausalLM", R"({"head_dim": 64, "hidden_act": "silu", "hidden_size": 2048, "intermediate_size": 8192,
     "max_position_embeddings": 131072, "mlp_bias": false, "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8,
     "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
     "original_max_position_embeddings": 8192, "rope_type": "llama3"}, "rope_theta": 500000.0, "tie_word_embeddings": true,
@@ -171,7 +179,8 @@ TEST_CASE("config.json: Llama 3.2, Mistral, Qwen2.5, Qwen3") {
   CHECK(c.tie_word_embeddings);
   CHECK(c.rope.short_factors.back() == 32);
 
-  const char* mistral = R"({"hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 32768, "num_attention_heads": 32,
+  const char* mistral =
+      R"({"hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 32768, "num_attention_heads": 32,
     "num_hidden_layers": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "sliding_window": 4096,
     "vocab_size": 32000})";
   c = from_text("MistralForCausalLM", mistral);
@@ -398,8 +407,9 @@ TEST_CASE("GGUF keys: a config comes back as it was, with llama.cpp's types") {
       from_text("LlamaForCausalLM", kLlama31),
       from_text("Qwen2ForCausalLM", kQwen25),
       architecture_by_hf("Qwen2ForCausalLM").from_json(with(kQwen25, "rope_scaling", {{"type", "yarn"}, {"factor", 4.0}})),
-      architecture_by_hf("Qwen2ForCausalLM").from_json(with(kQwen25, "rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.25},
-                                                                                      {"beta_fast", 16.0}})),
+      architecture_by_hf("Qwen2ForCausalLM")
+          .from_json(with(kQwen25, "rope_scaling",
+                          {{"type", "yarn"}, {"factor", 4.0}, {"attention_factor", 1.25}, {"beta_fast", 16.0}})),
       architecture_by_hf("Qwen2ForCausalLM").from_json(with(kQwen25, "rope_scaling", {{"type", "linear"}, {"factor", 2.5}})),
   };
   for (const Config& c : configs) {
@@ -408,7 +418,8 @@ TEST_CASE("GGUF keys: a config comes back as it was, with llama.cpp's types") {
     arch.to_metadata(c, m);
     for (const auto& [key, value] : m.entries()) {
       CAPTURE(key);
-      CHECK((std::holds_alternative<uint32_t>(value) || std::holds_alternative<float>(value) || std::holds_alternative<std::string>(value)));
+      CHECK((std::holds_alternative<uint32_t>(value) || std::holds_alternative<float>(value) ||
+             std::holds_alternative<std::string>(value)));
     }
     const Config d = arch.from_metadata(m);
     CHECK(d.n_layers == c.n_layers);

@@ -77,7 +77,7 @@ Config from_metadata(const Metadata& metadata) { return with_interleaved_rope(co
 }  // namespace
 
 extern const Architecture kLlama;
-const Architecture kLlama{"llama",   {"LlamaForCausalLM", "MistralForCausalLM"}, kTensors, from_json, from_metadata,
-                          config_to_metadata, build};
+const Architecture kLlama{
+    "llama", {"LlamaForCausalLM", "MistralForCausalLM"}, kTensors, from_json, from_metadata, config_to_metadata, build};
 
 }  // namespace phial

@@ -63,7 +63,8 @@ Config from_json(const Json& json) { return config_from_json(json, "phi3"); }
 Config from_metadata(const Metadata& metadata) {
   Config config = config_from_metadata(metadata, "phi3");
   RopeConfig& rope = config.rope;
-  const auto max_position = static_cast<double>(config.max_position_embeddings), original = static_cast<double>(rope.original_context);
+  const auto max_position = static_cast<double>(config.max_position_embeddings),
+             original = static_cast<double>(rope.original_context);
   if (!metadata.has("phi3.rope.scaling.attn_factor") && original > 1 && max_position > original)
     rope.attention_factor = std::sqrt(1 + std::log(max_position / original) / std::log(original));
   // The first conversions of the 4k models lack the key; their window is the only one of that length.
