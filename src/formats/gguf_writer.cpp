@@ -1,6 +1,7 @@
 // Writing GGUF version 3, in one file or in shards. Headers come from the declaration, so every byte's place is known
 // before the first is written; all files are complete under temporary names before one appears, the first shard last.
 #include <algorithm>
+#include <filesystem>
 #include <type_traits>
 #include <utility>
 
@@ -58,6 +59,17 @@ void put_value(ByteSink& sink, const std::vector<T>& values) {
 uint32_t type_id(const MetaValue& value) {
   const auto index = static_cast<uint32_t>(value.index());
   return index >= 12 ? 9 : index < 9 ? index : index + 1;
+}
+
+/// Refuses at once what would fail for lack of space after hours. Root's reserve counts as free.
+void check_space(const std::string& path, uint64_t n_bytes) {
+  std::error_code unknown;
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
+  if (!unknown && space.free < n_bytes)
+    fail(ErrorCode::io, "cannot write {}: it needs {} bytes and there are {} free (an old file of this name stays until the new one is complete)",
+         printable(path, 1024), n_bytes, space.free);
 }
 
 constexpr size_t kMaxShards = 65535, kMaxOpenShards = 128;
@@ -237,6 +249,7 @@ GgufWriter::GgufWriter(const std::string& path, const Metadata& metadata, std::v
     : impl_(std::make_unique<Impl>()) {
   impl_->path = path;
   impl_->plan(metadata, std::move(tensors), split);
+  check_space(path, total_bytes());
   impl_->begin_shard();
   impl_->advance();
 }

@@ -201,11 +201,12 @@ void check_layout(std::span<const TensorEntry> tensors, uint64_t n_data, const s
   if (end != n_data) fail(ErrorCode::hole, "{}: the last {} bytes belong to no tensor", where, n_data - end);
 }
 
+/// For files whose header cannot be: a pickle gets its own answer. (A good header's length may begin with the same bytes.)
 void refuse_pickle(const InputFile& file, const std::string& where) {
   std::array<unsigned char, 4> head{};
   file.read_at(0, std::as_writable_bytes(std::span(head).first(std::min<size_t>(4, file.size()))));
   const bool is_zip = head[0] == 'P' && head[1] == 'K' && head[2] == 3 && head[3] == 4;
-  const bool is_pickle = head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 && head[2] != 0;
+  const bool is_pickle = head[0] == 0x80 && head[1] >= 2 && head[1] <= 5;
   if (is_zip || is_pickle)
     fail(ErrorCode::format, "{} is a PyTorch pickle, which can run code when it is read; save the model as safetensors", where);
 }
@@ -238,16 +239,20 @@ Header read_header(const InputFile& file) {
   const std::string where = printable(file.path(), 1024);
   if (file.size() < 8)
     fail(ErrorCode::trunc, "{}: {} bytes are too few for a safetensors file; download it again", where, file.size());
-  refuse_pickle(file, where);
   uint64_t n_header = 0;
   file.read_at(0, std::as_writable_bytes(std::span(&n_header, 1)));
-  if (n_header < 2 || n_header > kMaxHeader || n_header > file.size() - 8)
+  if (n_header < 2 || n_header > kMaxHeader || n_header > file.size() - 8) {
+    refuse_pickle(file, where);
     fail(ErrorCode::header, "{}: the header has the length {}; 2 to {} are possible{}", where, n_header,
          std::min(kMaxHeader, file.size() - 8),
          n_header > file.size() - 8 ? "; the file is cut short or not a safetensors file" : "");
+  }
   std::string text(static_cast<size_t>(n_header), '\0');
   file.read_at(8, std::as_writable_bytes(std::span(text)));
-  if (text[0] != '{') fail(ErrorCode::json, "{}: the header does not begin with '{{'; it is not a safetensors file", where);
+  if (text[0] != '{') {
+    refuse_pickle(file, where);
+    fail(ErrorCode::json, "{}: the header does not begin with '{{'; it is not a safetensors file", where);
+  }
   if (text.find('\0') != std::string::npos)  // which the JSON library would take for the end
     fail(ErrorCode::json, "{}: the header has a NUL byte; the file is damaged", where);
   Header header;

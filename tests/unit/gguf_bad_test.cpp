@@ -3,7 +3,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <chrono>
+#include <random>
 #include <set>
 
 #include "formats/gguf.h"
@@ -292,6 +292,16 @@ TEST_CASE("every prefix is an error or a whole file, and so is every flipped bit
     }
     CHECK(n_accepted > 0);  // bits of the data and of texts
     CHECK(n_accepted < good.size() * 8);
+  }
+}
+
+TEST_CASE("random damage gives an error or a whole file") {
+  std::mt19937_64 random(11);
+  const std::string good = small_file().bytes();
+  for (int i = 0; i < 5000; ++i) {
+    const std::string bytes = damaged(good, random);
+    CAPTURE(i);
+    CHECK(open_code(bytes) != "INTERNAL");
   }
 }
 

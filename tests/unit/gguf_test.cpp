@@ -319,6 +319,7 @@ TEST_CASE("what cannot be written is refused before a file appears") {
   CHECK(code({}, {{"a", DType::q4_k, {255}}}) == "SHAPE");
   CHECK(code({}, {{"a", DType::f32, {INT64_MAX, 2}}}) == "OVERFLOW");
   CHECK(code_of([&] { GgufWriter(folder.path(), {}, {}); }) == "NOTFILE");
+  CHECK(code({}, {{"a", DType::f32, {1ll << 55}}}) == "IO");  // 128 PiB
   CHECK(folder.n_entries() == 0);
 
   {

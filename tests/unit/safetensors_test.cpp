@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <random>
 #include <set>
 
 #include "test_files.h"
@@ -154,6 +155,24 @@ TEST_CASE("damaged headers give their code") {
   for (const Case& c : cases) {
     CAPTURE(c.what);
     CHECK(open_code(c.bytes) == c.code);
+  }
+}
+
+TEST_CASE("a header whose length begins like a pickle or a zip is a header") {
+  for (const size_t length : {0x010280u, 0x04034b50u}) {
+    std::string header = "{}";
+    header.resize(length, ' ');
+    CHECK(header_code(header, 0) == "none");
+  }
+}
+
+TEST_CASE("random damage gives an error or a whole file") {
+  std::mt19937_64 random(11);
+  const std::string good = file_bytes(kGood, 34);
+  for (int i = 0; i < 5000; ++i) {
+    const std::string bytes = damaged(good, random);
+    CAPTURE(i);
+    CHECK(open_code(bytes) != "INTERNAL");
   }
 }
 
