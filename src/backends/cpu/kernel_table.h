@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/limit_kernels.h"
 #include "backends/cpu/linear_kernels.h"
 #include "backends/cpu/op_kernels.h"
 
@@ -16,6 +17,7 @@ struct KernelTable {
   const char* description;  // "AVX-512 VNNI"
   LinearKernels linear;
   OpKernels ops;
+  LimitKernels limits;
 };
 
 /// The best table this processor runs, or the one called `isa`. Throws UNSUPPORTED with the reason and what there is.

@@ -96,6 +96,9 @@ inline void store_i8(int8_t* p, I32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 
+/// Hides from the compiler what v holds.
+inline void keep(I32x16& v) { __asm__ volatile("" : "+x"(v.a), "+x"(v.b)); }
+
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline I32x16 load_line(const uint8_t* p) { return {load_256(p), load_256(p + 32)}; }
 inline void store_line(uint8_t* p, I32x16 v) {

@@ -56,6 +56,9 @@ inline I32x16 shift_right(I32x16 a) { return _mm512_srai_epi32(a, N); }  // keep
 /// Low byte of each lane, no saturation.
 inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
 
+/// Hides from the compiler what v holds.
+inline void keep(I32x16& v) { __asm__ volatile("" : "+v"(v)); }
+
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline I32x16 load_line(const uint8_t* p) { return _mm512_load_si512(p); }
 inline void store_line(uint8_t* p, I32x16 v) { _mm512_store_si512(p, v); }

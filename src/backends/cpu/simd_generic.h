@@ -90,6 +90,9 @@ template <int N>
 inline I32x16 shift_right(I32x16 x) { I32x16 r; PHIAL_LANES(x.lane[i] >> N); }
 inline void store_i8(int8_t* p, I32x16 v) { for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]); }
 
+/// Hides from the compiler what v holds.
+inline void keep(I32x16& v) { __asm__ volatile("" : "+m"(v)); }
+
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline I32x16 load_line(const uint8_t* p) { I32x16 r; __builtin_memcpy(&r, p, 64); return r; }
 inline void store_line(uint8_t* p, I32x16 v) { __builtin_memcpy(p, &v, 64); }

@@ -12,10 +12,12 @@ namespace avx2 {
 #include "backends/cpu/simd_avx2.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
+#include "backends/cpu/kernels/limits.inl.h"
 }  // namespace avx2
 
 const KernelTable& avx2_table() {
-  static const KernelTable table{"avx2", "AVX2", avx2::linear_kernels(), avx2::op_kernels()};
+  static const KernelTable table{"avx2", "AVX2", avx2::linear_kernels(), avx2::op_kernels(),
+                                 avx2::limit_kernels()};
   return table;
 }
 

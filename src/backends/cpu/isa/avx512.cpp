@@ -15,10 +15,12 @@ namespace avx512 {
 #include "backends/cpu/simd_avx512.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
+#include "backends/cpu/kernels/limits.inl.h"
 }  // namespace avx512
 
 const KernelTable& avx512_table() {
-  static const KernelTable table{"avx512", "AVX-512 VNNI", avx512::linear_kernels(), avx512::op_kernels()};
+  static const KernelTable table{"avx512", "AVX-512 VNNI", avx512::linear_kernels(), avx512::op_kernels(),
+                                 avx512::limit_kernels()};
   return table;
 }
 

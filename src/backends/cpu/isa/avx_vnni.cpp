@@ -13,10 +13,12 @@ namespace avx_vnni {
 #include "backends/cpu/simd_avx2.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
+#include "backends/cpu/kernels/limits.inl.h"
 }  // namespace avx_vnni
 
 const KernelTable& avx_vnni_table() {
-  static const KernelTable table{"avx_vnni", "AVX-VNNI", avx_vnni::linear_kernels(), avx_vnni::op_kernels()};
+  static const KernelTable table{"avx_vnni", "AVX-VNNI", avx_vnni::linear_kernels(), avx_vnni::op_kernels(),
+                                 avx_vnni::limit_kernels()};
   return table;
 }
 

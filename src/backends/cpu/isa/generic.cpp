@@ -6,10 +6,12 @@ namespace generic {
 #include "backends/cpu/simd_generic.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
+#include "backends/cpu/kernels/limits.inl.h"
 }  // namespace generic
 
 const KernelTable& generic_table() {
-  static const KernelTable table{"generic", "plain C++", generic::linear_kernels(), generic::op_kernels()};
+  static const KernelTable table{"generic", "plain C++", generic::linear_kernels(), generic::op_kernels(),
+                                 generic::limit_kernels()};
   return table;
 }
 
