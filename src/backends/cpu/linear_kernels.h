@@ -47,7 +47,7 @@ struct ActLayout {
   ActAux aux;
   int offset;
   int n_aux;
-  int token_bytes() const { return group == 0 ? chunk_k * 4 : chunk_k + (chunk_k / group + n_aux) * 4; }
+  constexpr int token_bytes() const { return group == 0 ? chunk_k * 4 : chunk_k + (chunk_k / group + n_aux) * 4; }
 };
 
 struct LinearFormat {

@@ -3,8 +3,9 @@
 // of at most 255, scales of at most 128 and 256 activations of at most 127 the sums stay below 2^31.
 
 /// What of a format the tile kernels depend on; formats that agree here share their code.
-template <int kGroup_, bool kOffset_, bool kWide_>
+template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_>
 struct TileTraits {
+  static constexpr int kTokenBytes = kTokenBytes_;
   static constexpr int kGroup = kGroup_;    // activations per scale
   static constexpr bool kOffset = kOffset_; // integer sums start from the activations' aux dwords
   static constexpr bool kWide = kWide_;     // levels above 127
@@ -21,6 +22,19 @@ struct ActRecord {
   F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
   I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
 };
+
+/// Asks for part i of n of what the next tile reads (its record, behind this one) and adds to (its sums), so that they come
+/// from the outer caches while this tile is multiplied.
+template <class F, int T, int R, int n>
+inline void prefetch_next(const std::byte* record, const float* acc, int i) {
+  constexpr int act_lines = (T * F::kTokenBytes + 63) / 64, acc_lines = T * R;
+  const std::byte* next = record + T * F::kTokenBytes;
+  constexpr int n_act = (act_lines + n - 1) / n, n_acc = (acc_lines + n - 1) / n;
+  PHIAL_UNROLL
+  for (int line = 0; line < n_act; ++line) __builtin_prefetch(next + (i * n_act + line) * 64);
+  PHIAL_UNROLL
+  for (int line = 0; line < n_acc; ++line) __builtin_prefetch(acc + (acc_lines + i * n_acc + line) * 16, 1);
+}
 
 // Integer scales per sub-block of kSub values, one d (and m) per block of 256.
 template <int kSub_, bool kMin_>
@@ -57,6 +71,7 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) sum[t][r] = zero_i32();
     for (int j = g * (F::kGroup / kSub); j < (g + 1) * (F::kGroup / kSub); ++j) {
+      prefetch_next<F, T, R, kChunkK / kSub>(record, acc, j);
       I32x16 part[T][R];
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
@@ -113,6 +128,7 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
     }
     _Pragma("GCC unroll 4")
     for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); ++step) {
+      if (step % 4 == 0) prefetch_next<F, T, R, kChunkK / 16>(record, acc, step / 4);
       I32x16 w[R];
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
@@ -150,6 +166,7 @@ inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const st
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) value[t][r] = zero_f32();
     for (int j = begin; j < end; ++j) {
+      prefetch_next<F, T, R, kChunkK / 32>(record, acc, j);
       I32x16 sum[T][R];
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
@@ -203,6 +220,7 @@ inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* re
     for (int r = 0; r < R; ++r) sum[t][r] = load(acc + (t * R + r) * 16);
   _Pragma("GCC unroll 4")
   for (int k = 0; k < n_k; ++k) {
+    if (k % 4 == 0) prefetch_next<F, T, R, kFloatChunkK / 4>(record, acc, k / 4);
     F32x16 w[R];
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) w[r] = load(panels[r].w[k]);
@@ -220,10 +238,10 @@ inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* re
 }
 
 template <class F, class Panel, int R>
-void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, int token_bytes, int n_tokens, float* acc) {
+void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
   for (; n_tokens >= kTileTokens; n_tokens -= kTileTokens) {
     multiply_tile<F, R, kTileTokens>(panels, n_blocks, act, acc);
-    act += kTileTokens * token_bytes;
+    act += kTileTokens * F::kTokenBytes;
     acc += kTileTokens * R * 16;
   }
   static_assert(kTileTokens == 6);
@@ -240,10 +258,10 @@ void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, in
 template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
   using Panel = typename F::Panel;
-  using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127)>;
+  using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes()>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
-  if (n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, F::kAct.token_bytes(), n_tokens, acc);
-  multiply_panels<Traits, Panel, 2>(p, n_blocks, act, F::kAct.token_bytes(), n_tokens, acc);
+  if (n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
+  multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
 }
 
 template <class F>
