@@ -118,6 +118,50 @@ def test_metadata_keys_and_types_are_llama_cpps(tmp_path):
         assert t.tensor_type == want, t.name
 
 
+def as_another_maker(path, out):
+    """The file again by the gguf package: no key of ours, none that has a default, tensors in another order."""
+    r = gguf.GGUFReader(path)
+    a = field(r, "general.architecture")
+    w = gguf.GGUFWriter(out, a)
+    hidden, heads = field(r, f"{a}.embedding_length"), field(r, f"{a}.attention.head_count")
+    drop = {"general.architecture", f"{a}.vocab_size", f"{a}.rope.dimension_count", "general.type", "general.size_label"}
+    if a == "phi3":
+        drop -= {f"{a}.rope.dimension_count"}
+        drop |= {f"{a}.rope.scaling.type"}
+    if field(r, f"{a}.attention.key_length") * heads == hidden:
+        drop |= {f"{a}.attention.key_length", f"{a}.attention.value_length"}
+    if field(r, f"{a}.attention.head_count_kv") == heads:
+        drop |= {f"{a}.attention.head_count_kv"}
+    for key, f in r.fields.items():
+        if key in drop or key.startswith(("GGUF.", "phial.")):
+            continue
+        if f.types[0] == gguf.GGUFValueType.ARRAY:
+            w.add_array(key, f.contents())
+        else:
+            w.add_key_value(key, f.contents(), f.types[0])
+    for t in reversed(r.tensors):
+        w.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_files_of_other_makers_load(name, tmp_path):
+    from safetensors.numpy import load_file
+    expected = load_file(FIXTURES / name / "expected.safetensors")
+    case = sorted(k for k in expected if k.startswith("tokens."))[-1]
+    run("convert", FIXTURES / name, "-o", tmp_path / "ours.gguf", "--outtype", "f32")
+    as_another_maker(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+    ids = ",".join(str(i) for i in expected[case].tolist())
+    for file in ("ours", "theirs"):
+        run("logits", "-m", tmp_path / f"{file}.gguf", "--tokens", ids, "-o", tmp_path / f"{file}.npy")
+    ours, want = np.load(tmp_path / "ours.npy"), expected[case.replace("tokens", "logits")]
+    assert (((ours - want) ** 2).sum(axis=1) / (want ** 2).sum(axis=1)).max() < 1e-8
+    np.testing.assert_array_equal(np.load(tmp_path / "theirs.npy"), ours)
+
+
 # llama.cpp ignores the sliding windows of Phi-3 and Mistral, and takes long factors by the size of its context.
 @pytest.mark.parametrize("name, case, n", [("phi3-plain", "24", 24), ("phi3-partial", "24", 24), ("phi3-longrope", "48", 48),
                                            ("phi3-window", "40", 9), ("llama3", "24", 24), ("llama-linear", "24", 24),
