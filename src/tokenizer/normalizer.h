@@ -14,6 +14,7 @@ class Normalizer {
  public:
   explicit Normalizer(const std::vector<NormalizerStep>& steps);
   bool empty() const { return steps_.empty(); }
+  size_t n_steps() const { return steps_.size(); }
   /// Throws BUDGET when rules blow the text up beyond reason.
   std::string apply(std::string_view text, RegexBudget& budget) const;
 

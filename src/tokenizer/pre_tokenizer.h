@@ -22,6 +22,7 @@ struct Words {
 class PreTokenizer {
  public:
   explicit PreTokenizer(const std::vector<PreTokenizerStep>& steps);
+  size_t n_steps() const { return steps_.size(); }
   /// at_start: the text is the very beginning of the input (Metaspace's prepend_scheme first).
   void split(std::string_view text, bool at_start, RegexBudget& budget, Words& words) const;
 

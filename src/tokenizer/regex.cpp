@@ -15,7 +15,6 @@ namespace {
 
 constexpr size_t kMaxPatternBytes = 64 << 10;
 constexpr unsigned kMaxParseDepth = 100;        // nested groups; bounds the stack the parser uses
-constexpr uint64_t kFirstLimit = 2000;          // steps of the first try of a search
 constexpr unsigned kMaxMatchStack = 8'000'000;  // backtracking entries, about 50 bytes each
 
 void initialize_onig() {
@@ -225,9 +224,9 @@ bool Regex::Finder::next(Match& match) {
   while (f.position <= f.text.size()) {
     // A search is charged the limit it was given, since Oniguruma does not say what it used; small limits come first.
     int found = ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER;
-    for (uint64_t limit = kFirstLimit; found == ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER || found == ONIGERR_RETRY_LIMIT_IN_MATCH_OVER;
-         limit *= 8) {
-      if (!f.budget->take(limit / 8))
+    for (uint64_t limit = RegexBudget::kFirstLimit;
+         found == ONIGERR_RETRY_LIMIT_IN_SEARCH_OVER || found == ONIGERR_RETRY_LIMIT_IN_MATCH_OVER; limit *= 8) {
+      if (!f.budget->take(limit))
         fail(ErrorCode::budget,
              "the pre-tokenizer pattern '{}' takes too many steps on this text; the model file's pattern is "
              "of the kind that backtracks without bound",

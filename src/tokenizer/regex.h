@@ -12,7 +12,10 @@ namespace phial {
 /// Backtracking steps that all searches of one encode() may use together.
 class RegexBudget {
  public:
-  explicit RegexBudget(uint64_t text_bytes) : left_(50'000'000 + 1000 * text_bytes) {}
+  /// For a text that n_patterns patterns go over: enough for two searches of kFirstLimit steps at each byte.
+  explicit RegexBudget(uint64_t text_bytes, uint64_t n_patterns = 1)
+      : left_(kFree + (2 * kFirstLimit + 100) * text_bytes * n_patterns) {}
+  static constexpr uint64_t kFirstLimit = 256;  // steps of the first try of a search
   bool take(uint64_t n) {
     if (n > left_) return false;
     left_ -= n;
@@ -20,6 +23,7 @@ class RegexBudget {
   }
 
  private:
+  static constexpr uint64_t kFree = 20'000'000;
   uint64_t left_;
 };
 

@@ -10,7 +10,7 @@ const char* const kByteLevelPattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N
 
 namespace {
 
-constexpr size_t kMaxSteps = 64;
+constexpr size_t kMaxSteps = 32;
 
 constexpr std::pair<SplitBehavior, const char*> kBehaviors[] = {{SplitBehavior::removed, "Removed"},
                                                                 {SplitBehavior::isolated, "Isolated"},

@@ -182,7 +182,7 @@ void Tokenizer::Impl::encode(std::string_view text, bool parse_special, const st
   // A token holds at least one byte of the text, apart from a prefix space for each stretch.
   if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()))
     fail(ErrorCode::limit, "a text of {} bytes is more than one call tokenizes; split it", text.size());
-  RegexBudget budget(text.size());
+  RegexBudget budget(text.size(), pre_tokenizer.n_steps() + normalizer.n_steps());
   EncodeScratch scratch;
   WordCache cache;
   cache.prepare(text.size());
