@@ -104,9 +104,10 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
   const int64_t n_chunks = (n_cols + chunk_k - 1) / chunk_k, blocks_per_chunk = chunk_k / format_info(format.dtype).block_values;
   const int64_t n_tiles = (n_tokens + kTileTokens - 1) / kTileTokens;
   const int64_t n_row_blocks = (layout.n_panels + kMaxPanels - 1) / kMaxPanels;
-  const int64_t token_bytes = format.act.token_bytes(), chunk_stride = n_tokens * token_bytes;
+  const bool own_act = n_tiles == 1, from_packed = own_act && format.multiply_packed != nullptr;
+  const ActLayout& act_layout = from_packed ? format.packed_act : format.act;
+  const int64_t token_bytes = act_layout.token_bytes(), chunk_stride = n_tokens * token_bytes;
   const int64_t act_bytes = aligned(n_chunks * chunk_stride);
-  const bool own_act = n_tiles == 1;
 
   const int64_t sum_bytes = aligned(n_tokens * kMaxPanels * kPanelRows * 4), panel_bytes = kMaxPanels * aligned(format.panel_bytes);
   const int64_t packed_bytes = job.w->is_packed() ? 0 : kMaxPanels * aligned(layout.panel_bytes);
@@ -125,7 +126,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     const auto quantize = [&](int64_t tile) {
       const int64_t t = tile * kTileTokens;
       const int n = static_cast<int>(std::min<int64_t>(kTileTokens, n_tokens - t));
-      kernels.quantize_tile(format.act, job.x.row(first_token + t), job.x.stride, n, n_cols, act + t * token_bytes, chunk_stride);
+      kernels.quantize_tile(act_layout, job.x.row(first_token + t), job.x.stride, n, n_cols, act + t * token_bytes, chunk_stride);
     };
     if (own_act) {
       quantize(0);
@@ -139,6 +140,16 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       const int n_panels = static_cast<int>(std::min<int64_t>(kMaxPanels, layout.n_panels - first_panel));
       const std::byte* source[kMaxPanels] = {};
       for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(first_panel + p, packed_scratch + p * aligned(layout.panel_bytes));
+      if (from_packed) {
+        for (int p = 0; p < n_panels; ++p) {
+          std::memset(sums, 0, static_cast<size_t>(n_tokens * kPanelRows) * sizeof(float));
+          const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
+          format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, act, chunk_stride,
+                                 static_cast<int>(n_tokens), sums);
+          job.finish(sums, first_token, n_tokens, (first_panel + p) * kPanelRows, 1);
+        }
+        continue;
+      }
       std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
       for (int64_t c = 0; c < n_chunks; ++c) {
         const int64_t b = c * blocks_per_chunk;

@@ -53,12 +53,17 @@ struct ActLayout {
 struct LinearFormat {
   DType dtype;
   PackLayout pack;
-  ActLayout act;
+  ActLayout act;         // for panels
+  ActLayout packed_act;  // for multiply_packed
   uint32_t panel_bytes;
   /// One chunk of n_blocks blocks of 16 rows to a panel. lines: 64-byte aligned.
   void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel);
   /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens.
   void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc);
+  /// acc [n_tokens][16] += all blocks of one packed panel times one tile of tokens, without unpacking; the records of the
+  /// chunks are chunk_stride bytes apart. nullptr: none.
+  void (*multiply_packed)(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
+                          int n_tokens, float* acc);
 };
 
 struct LinearKernels {

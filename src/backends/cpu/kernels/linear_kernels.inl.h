@@ -26,6 +26,7 @@ inline void unpack_pairs(I32x16 v, int32_t* out) {
 
 #include "backends/cpu/kernels/activations.inl.h"
 #include "backends/cpu/kernels/linear_tiles.inl.h"
+#include "backends/cpu/kernels/linear_packed.inl.h"
 //
 #include "backends/cpu/kernels/linear_float.inl.h"
 #include "backends/cpu/kernels/linear_legacy.inl.h"

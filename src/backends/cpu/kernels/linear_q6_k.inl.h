@@ -6,30 +6,47 @@ struct Q6_KFormat {
   static constexpr DType kDType = DType::q6_k;
   static constexpr PackLayout kPack{52, 0, 208, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 63, kOffset = 32;
-  static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset16, kOffset);
+  static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset16, kOffset), kPackedAct = kAct;
+  static constexpr int kBlocksPerChunk = 1;
   using Panel = SubBlockPanel<16, false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
-    store(panel.d, load_f16(halves));
-    const I32x16 tops = splat(0x30303030);
-    for (int half = 0; half < 2; ++half) {
-      const uint8_t* nibbles = lines + half * 16 * 64;
-      const uint8_t* high = lines + (32 + half * 8) * 64;
-      uint8_t* q = panel.q[half * 32];
+    unpack_block_scales(lines, halves, panel);
+    for (int half = 0; half < 2; ++half)
       for (int i = 0; i < 8; ++i) {
-        const I32x16 a = load_line(nibbles + i * 64), b = load_line(nibbles + (i + 8) * 64), h = load_line(high + i * 64);
-        store_line(q + i * 64, bits_or(nibbles_low(a), bits_and(shift_left<4>(h), tops)));
-        store_line(q + (i + 8) * 64, bits_or(nibbles_low(b), bits_and(shift_left<2>(h), tops)));
-        store_line(q + (i + 16) * 64, bits_or(nibbles_high(a), bits_and(h, tops)));
-        store_line(q + (i + 24) * 64, bits_or(nibbles_high(b), bits_and(shift_right_bits<2>(h), tops)));
+        I32x16 w[4];
+        levels(lines, half, i, w);
+        for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], w[j]);
       }
-    }
+  }
+
+  template <int T>
+  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int, const std::byte* record, float* acc) {
+    SubBlockScales<16, false> scales;
+    unpack_block_scales(lines, halves, scales);
+    multiply_quarters<Q6_KFormat, T>(lines, scales, ActRecord<T>(record, kGroup), acc);
+  }
+
+  /// Steps i, i + 8, i + 16, i + 24 of a half.
+  static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) {
+    const I32x16 tops = splat(0x30303030);
+    const uint8_t* nibbles = lines + (half * 16 + i) * 64;
+    const I32x16 a = load_packed(nibbles), b = load_packed(nibbles + 8 * 64), h = load_packed(lines + (32 + half * 8 + i) * 64);
+    w[0] = bits_or(nibbles_low(a), bits_and(shift_left<4>(h), tops));
+    w[1] = bits_or(nibbles_low(b), bits_and(shift_left<2>(h), tops));
+    w[2] = bits_or(nibbles_high(a), bits_and(h, tops));
+    w[3] = bits_or(nibbles_high(b), bits_and(shift_right_bits<2>(h), tops));
+  }
+
+ private:
+  static void unpack_block_scales(const uint8_t* lines, const uint16_t* halves, SubBlockScales<16, false>& out) {
+    store(out.d, load_f16(halves));
     for (int i = 0; i < 4; ++i) {
-      const I32x16 s = load_line(lines + (48 + i) * 64);
-      store(panel.scale[i * 4], shift_right<24>(shift_left<24>(s)));
-      store(panel.scale[i * 4 + 1], shift_right<24>(shift_left<16>(s)));
-      store(panel.scale[i * 4 + 2], shift_right<24>(shift_left<8>(s)));
-      store(panel.scale[i * 4 + 3], shift_right<24>(s));
+      const I32x16 s = load_packed(lines + (48 + i) * 64);
+      store(out.scale[i * 4], shift_right<24>(shift_left<24>(s)));
+      store(out.scale[i * 4 + 1], shift_right<24>(shift_left<16>(s)));
+      store(out.scale[i * 4 + 2], shift_right<24>(shift_left<8>(s)));
+      store(out.scale[i * 4 + 3], shift_right<24>(s));
     }
   }
 };

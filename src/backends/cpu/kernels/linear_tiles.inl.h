@@ -38,13 +38,16 @@ inline void prefetch_next(const std::byte* record, const float* acc, int i) {
 
 // Integer scales per sub-block of kSub values, one d (and m) per block of 256.
 template <int kSub_, bool kMin_>
-struct alignas(64) SubBlockPanel {
+struct alignas(64) SubBlockScales {
   static constexpr int kSub = kSub_;
   static constexpr bool kMin = kMin_;
-  uint8_t q[kChunkK / 4][64];
   int32_t scale[kChunkK / kSub][16];
   int32_t min_pairs[kMin ? kChunkK / kSub / 2 : 1][16];
   float d[16], m[16];
+};
+template <int kSub, bool kMin>
+struct alignas(64) SubBlockPanel : SubBlockScales<kSub, kMin> {
+  uint8_t q[kChunkK / 4][64];
 };
 
 /// t = I d (+ M m); acc = fma(t, s, acc), for one token and panel.
@@ -264,6 +267,38 @@ void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::by
   multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
 }
 
+/// Few tokens: one panel, all chunks, the levels taken from the packed lines without a panel in between.
+template <class F, int T>
+void multiply_packed_tile(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* record, int64_t chunk_stride,
+                          float* acc) {
+  constexpr int per_chunk = F::kBlocksPerChunk;
+  for (; n_blocks > 0; n_blocks -= per_chunk, record += chunk_stride) {
+    F::template multiply_packed<T>(lines, halves, n_blocks < per_chunk ? static_cast<int>(n_blocks) : per_chunk, record, acc);
+    lines += per_chunk * F::kPack.n_lines * 64;
+    halves += per_chunk * 16;
+  }
+}
+
+template <class F>
+void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
+                     int n_tokens, float* acc) {
+  static_assert(kTileTokens == 6);
+  switch (n_tokens) {
+    case 1: return multiply_packed_tile<F, 1>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 2: return multiply_packed_tile<F, 2>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 3: return multiply_packed_tile<F, 3>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 4: return multiply_packed_tile<F, 4>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 5: return multiply_packed_tile<F, 5>(lines, halves, n_blocks, act, chunk_stride, acc);
+    default: return multiply_packed_tile<F, 6>(lines, halves, n_blocks, act, chunk_stride, acc);
+  }
+}
+
+template <class F>
+constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
+  if constexpr (F::kGroup != 0) return multiply_packed<F>;
+  else return nullptr;
+}
+
 template <class F>
 void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
   F::unpack(lines, halves, n_blocks, *reinterpret_cast<typename F::Panel*>(panel));
@@ -271,7 +306,7 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
 
 template <class F>
 constexpr LinearFormat linear_format() {
-  return {F::kDType, F::kPack, F::kAct, sizeof(typename F::Panel), unpack<F>, multiply<F>};
+  return {F::kDType, F::kPack, F::kAct, F::kPackedAct, sizeof(typename F::Panel), unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
 }
 
 /// The activation layout of a quantized format.

@@ -1,0 +1,52 @@
+// Products straight from packed lines, for few tokens: the sums and their order are those of the tile kernels.
+
+/// Bytes ahead of the line being multiplied that are asked for: memory latency times one core's share of its bandwidth.
+constexpr int kPrefetchBytes = 3072;
+
+inline I32x16 load_packed(const uint8_t* line) {
+  __builtin_prefetch(line + kPrefetchBytes);
+  return load_line(line);
+}
+
+template <int T>
+inline void add_scaled(I32x16 (&sum)[T], const I32x16 (&part)[T], const int32_t* scale) {
+  const I32x16 s = load(scale);
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) sum[t] = add(sum[t], mul(part[t], s));
+}
+
+/// Blocks of 256 whose line i (of 8 per half) holds steps i, i + 8, i + 16 and i + 24 of the half, in sub-blocks of 16.
+/// F::levels(lines, half, i, w) gives their levels.
+template <class F, int T, class Scales>
+inline void multiply_quarters(const uint8_t* lines, const Scales& scales, const ActRecord<T>& act, float* acc) {
+  static_assert(F::kGroup % 128 == 0);
+  I32x16 sum[T];
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) sum[t] = zero_i32();
+  for (int half = 0; half < 2; ++half) {
+    for (int pass = 0; pass < 2; ++pass) {
+      I32x16 part[4][T];
+      PHIAL_UNROLL
+      for (int j = 0; j < 4; ++j)
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? act.aux_dword(half * 8 + 2 * j + pass, t) : zero_i32();
+      PHIAL_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        I32x16 w[4];
+        F::levels(lines, half, pass * 4 + i, w);
+        PHIAL_UNROLL
+        for (int j = 0; j < 4; ++j)
+          PHIAL_UNROLL
+          for (int t = 0; t < T; ++t) part[j][t] = dot_bytes<false>(part[j][t], w[j], act.values(half * 32 + j * 8 + pass * 4 + i, t));
+      }
+      PHIAL_UNROLL
+      for (int j = 0; j < 4; ++j) add_scaled<T>(sum, part[j], scales.scale[half * 8 + 2 * j + pass]);
+    }
+    if ((half + 1) * 128 % F::kGroup != 0) continue;
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      end_group<F>(scales, sum[t], act, half * 128 / F::kGroup, t, acc + t * 16);
+      sum[t] = zero_i32();
+    }
+  }
+}
