@@ -249,7 +249,8 @@ Value wordwrap_filter(Render& r, const Value& v, Args& args) {
   const std::string joint = a[2].is_missing() || a[2].is_none() ? "\n" : r.text(a[2]);
   std::string out;
   bool first = true;
-  for (const Value& line : call_method(r, v, "splitlines").sequence().items) {
+  const Value lines = call_method(r, v, "splitlines");
+  for (const Value& line : lines.sequence().items) {
     if (!first) out += joint;
     first = false;
     r.work(line.text().size() * 16);
@@ -382,7 +383,8 @@ Value striptags_filter(Render& r, const Value& v, Args& args) {
     text = std::move(out);
   }
   std::string out;
-  for (const Value& word : call_method(r, r.string(text), "split").sequence().items) {
+  const Value words = call_method(r, r.string(text), "split");
+  for (const Value& word : words.sequence().items) {
     if (!out.empty()) out += ' ';
     out += word.text();
   }
@@ -474,87 +476,6 @@ Value pprint_filter(Render& r, const Value& v, Args& args) {
   PrettyPrinter printer(r);
   printer.write(v, 0, 0);
   return r.string(std::move(printer.out));
-}
-
-Value urlize_filter(Render& r, const Value& v, Args& args) {
-  Value a[5];
-  bind_args(r, args, "urlize", {"trim_url_limit", "nofollow", "target", "rel", "extra_schemes"}, a);
-  const int64_t limit = a[0].is_missing() || a[0].is_none() ? INT64_MAX : integer_argument(r, a[0], 0);
-  std::vector<std::string> rel = {"noopener"};
-  if (!a[1].is_missing() && r.truth(a[1])) rel.push_back("nofollow");
-  if (!a[3].is_missing() && !a[3].is_none()) {
-    for (const Value& word : call_method(r, a[3], "split").sequence().items) rel.push_back(word.text());
-  }
-  std::sort(rel.begin(), rel.end());
-  rel.erase(std::unique(rel.begin(), rel.end()), rel.end());
-  std::string attributes = " rel=\"";
-  for (size_t i = 0; i < rel.size(); ++i) attributes += (i > 0 ? " " : "") + escape_html(rel[i]);
-  attributes += "\"";
-  if (!a[2].is_missing() && !a[2].is_none()) attributes += " target=\"" + r.escaped(a[2]) + "\"";
-  const std::string text = r.escaped(v);
-  r.work(text.size() * 8);
-  const auto starts = [](std::string_view s, std::string_view with) { return s.substr(0, with.size()) == with; };
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = at, next = at;
-    const bool space = is_space(next_char(text, next));
-    for (end = next; end < text.size(); end = next) {
-      if (is_space(next_char(text, next)) != space) break;
-    }
-    std::string_view word = std::string_view(text).substr(at, end - at);
-    at = end;
-    if (space) {
-      out += word;
-      continue;
-    }
-    // Brackets before, punctuation behind the link are not part of it.
-    std::string head, tail;
-    for (bool more = true; more;) {
-      more = false;
-      for (const std::string_view open : {"(", "<", "&lt;"}) {
-        if (!starts(word, open)) continue;
-        head += open;
-        word.remove_prefix(open.size());
-        more = true;
-      }
-    }
-    for (bool more = true; more;) {
-      more = false;
-      for (const std::string_view close : {")", ">", ".", ",", "\n", "&gt;"}) {
-        if (word.size() < close.size() || word.substr(word.size() - close.size()) != close) continue;
-        tail = std::string(close) + tail;
-        word.remove_suffix(close.size());
-        more = true;
-      }
-    }
-    std::string href;
-    const bool domain = word.size() > 4 && (word.substr(word.size() - 4) == ".com" || word.substr(word.size() - 4) == ".org" || word.substr(word.size() - 4) == ".net");
-    if ((starts(word, "https://") && word.size() > 8) || (starts(word, "http://") && word.size() > 7)) {
-      href = std::string(word);
-    } else if ((starts(word, "www.") && word.size() > 4) || (domain && word.find('@') == std::string_view::npos && word.find(':') == std::string_view::npos)) {
-      href = "https://" + std::string(word);
-    } else if (starts(word, "mailto:") && word.find('@') != std::string_view::npos) {
-      href = std::string(word);
-      word.remove_prefix(7);
-    } else if (word.find('@') != std::string_view::npos && word.find('.', word.find('@')) != std::string_view::npos && word[0] != '@' && word.find(':') == std::string_view::npos) {
-      out += head + "<a href=\"mailto:" + std::string(word) + "\">" + std::string(word) + "</a>" + tail;
-      continue;
-    }
-    if (!a[4].is_missing() && !a[4].is_none() && href.empty()) {
-      for (const Value& scheme : r.collect(a[4])) {
-        if (scheme.is_string() && starts(word, scheme.text()) && word != scheme.text()) href = std::string(word);
-      }
-    }
-    if (href.empty()) {
-      out += head + std::string(word) + tail;
-    } else {
-      std::string shown(word);
-      if (count_chars(shown) > limit) shown = shown.substr(0, byte_offset(shown, limit)) + "...";
-      out += head + "<a href=\"" + href + "\"" + attributes + ">" + shown + "</a>" + tail;
-    }
-    r.heap().check(out.size());
-  }
-  return r.string(std::move(out), r.autoescape());
 }
 
 }  // namespace phial::tmpl

@@ -130,8 +130,8 @@ Value split_text(Render& r, const Value& self, Args& args, bool from_right) {
     }
     return pieces(r, self, parts);
   }
-  // White space: runs separate, the ends are dropped.
-  std::string_view rest = strip(text);
+  // White space: runs separate, the ends are dropped, but what maxsplit leaves over keeps its far end.
+  std::string_view rest = strip(text, !from_right, from_right);
   if (!from_right) {
     while (!rest.empty()) {
       size_t at = 0;
@@ -141,7 +141,7 @@ Value split_text(Render& r, const Value& self, Args& args, bool from_right) {
         at = behind;
       }
       if (left == 0) {
-        parts.push_back(strip(text.substr(static_cast<size_t>(rest.data() - text.data())), false, true));
+        parts.push_back(rest);
         break;
       }
       parts.push_back(rest.substr(0, at));

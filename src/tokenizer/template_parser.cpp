@@ -192,7 +192,7 @@ class Parser {
     StmtPtr s = statement(StmtKind::if_, line);
     while (true) {
       Branch branch;
-      branch.test = tuple({}, false);
+      branch.test = tuple(false);
       branch.body = block_body({"elif", "else", "endif"});
       s->branches.push_back(std::move(branch));
       const std::string end = take().text;
@@ -208,9 +208,9 @@ class Parser {
 
   StmtPtr for_tag(int line) {
     StmtPtr s = statement(StmtKind::for_, line);
-    s->target = target({"in"});
+    s->target = target();
     if (!skip_name("in")) error(now().line, "expected 'in', got {}", describe(now()));
-    s->expr = tuple({"recursive"}, false);
+    s->expr = tuple(false);
     if (skip_name("if")) s->test = expression();
     s->recursive = skip_name("recursive");
     s->body = block_body({"endfor", "else"});
@@ -219,7 +219,7 @@ class Parser {
   }
 
   StmtPtr set_tag(int line) {
-    ExprPtr to = target({}, true);
+    ExprPtr to = target(true);
     if (skip_op("=")) {
       StmtPtr s = statement(StmtKind::set, line);
       s->target = std::move(to);
@@ -359,7 +359,7 @@ class Parser {
     if (is_op("(")) {
       const Nesting nesting(*this);
       take();
-      ExprPtr e = target({}, with_namespace, true);
+      ExprPtr e = target(with_namespace, true);
       expect_op(")");
       return e;
     }
@@ -376,13 +376,13 @@ class Parser {
     return name_target();
   }
 
-  ExprPtr target(std::initializer_list<std::string_view> ends = {}, bool with_namespace = false, bool in_parentheses = false) {
+  ExprPtr target(bool with_namespace = false, bool in_parentheses = false) {
     const int line = now().line;
     std::vector<ExprPtr> items;
     bool is_tuple = false;
     while (true) {
       if (!items.empty()) expect_op(",");
-      if (tuple_ends(ends)) break;
+      if (tuple_ends()) break;
       items.push_back(primary_target(with_namespace));
       if (!is_op(",")) break;
       is_tuple = true;
@@ -397,18 +397,15 @@ class Parser {
   }
 
   // Expressions.
-  bool tuple_ends(std::initializer_list<std::string_view> ends) const {
-    if (is(TokenType::print_end) || is(TokenType::block_end) || is_op(")")) return true;
-    return is(TokenType::name) && std::find(ends.begin(), ends.end(), now().text) != ends.end();
-  }
+  bool tuple_ends() const { return is(TokenType::print_end) || is(TokenType::block_end) || is_op(")"); }
 
-  ExprPtr tuple(std::initializer_list<std::string_view> ends = {}, bool with_condition = true, bool in_parentheses = false) {
+  ExprPtr tuple(bool with_condition = true, bool in_parentheses = false) {
     const int line = now().line;
     std::vector<ExprPtr> items;
     bool is_tuple = false;
     while (true) {
       if (!items.empty()) expect_op(",");
-      if (tuple_ends(ends)) break;
+      if (tuple_ends()) break;
       items.push_back(with_condition ? expression() : either());
       if (!is_op(",")) break;
       is_tuple = true;
@@ -589,7 +586,7 @@ class Parser {
       default: break;
     }
     if (skip_op("(")) {
-      ExprPtr e = tuple({}, true, true);
+      ExprPtr e = tuple(true, true);
       expect_op(")");
       return e;
     }

@@ -161,6 +161,7 @@ class Render {
   uint64_t random_ = 1;
   std::optional<Time> fixed_time_;
   std::string out_;
+  std::vector<const Object*> shown_;  // containers around the one that repr() is at: cycles end there
   std::vector<Value> constants_;
   std::vector<std::pair<std::string, Value>> globals_;
   std::unordered_map<std::string, Value> context_;  // the render's variables

@@ -114,6 +114,19 @@ std::string Render::text(const Value& v) {
 
 std::string Render::repr(const Value& v) {
   step();
+  struct Showing {
+    Showing(std::vector<const Object*>& list, const Value& v) : list(list), is_container(v.is_sequence() || v.is(Kind::dict) || v.is(Kind::name_space)) {
+      if (!is_container) return;
+      again = std::find(list.begin(), list.end(), v.object()) != list.end();
+      list.push_back(v.object());
+    }
+    ~Showing() {
+      if (is_container) list.pop_back();
+    }
+    std::vector<const Object*>& list;
+    bool is_container, again = false;
+  } showing(shown_, v);
+  if (showing.again) return v.is(Kind::list) ? "[...]" : v.is(Kind::tuple) ? "(...)" : v.is(Kind::dict) ? "{...}" : "<Namespace {...}>";
   switch (v.kind()) {
     case Kind::missing:
     case Kind::undefined: return "Undefined";
@@ -162,7 +175,7 @@ std::string Render::repr(const Value& v) {
     }
     case Kind::name_space: {
       const Deeper deeper(*this);
-      std::string out = "<TemplateNamespace {";
+      std::string out = "<Namespace {";
       bool first = true;
       for (const auto& [name, value] : v.as<NamespaceObject>().entries) {
         if (!first) out += ", ";
@@ -179,9 +192,11 @@ std::string Render::repr(const Value& v) {
     }
     case Kind::function: return fmt::format("<built-in method {}>", v.as<FunctionObject>().name);
     case Kind::iterator: return fmt::format("<{} object>", type_name(v));
+    case Kind::block:
+      if (!v.as<BlockObject>().stmt) return "<TemplateReference None>";
+      return "<BlockReference object>";
     case Kind::cycler:
-    case Kind::joiner:
-    case Kind::block: return fmt::format("<{} object>", type_name(v));
+    case Kind::joiner: return fmt::format("<{} object>", type_name(v));
   }
   return "";
 }
