@@ -23,8 +23,8 @@ class ChatTemplate {
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
 
-  /// variables_json: a JSON object of the template's variables (messages, tools, add_generation_prompt, bos_token, ...), keys in order.
-  /// Throws TEMPLATE (raise_exception, undefined use, wrong types: with line), BUDGET, DEPTH.
+  /// variables_json: a JSON object of the template's variables (messages, tools, add_generation_prompt, bos_token, ...), keys in
+  /// order. Throws TEMPLATE (raise_exception, undefined use, wrong types: with line), BUDGET, DEPTH.
   std::string render(const std::string& variables_json, const TemplateBudget& budget = {}) const;
 
  private:

@@ -13,14 +13,12 @@ namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
-bool better(const Candidate& a, const Candidate& b) {
-  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
+bool better(const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
 
 void check_logit(float logit, size_t id) {
   if (!(logit < std::numeric_limits<float>::infinity())) {
-    fail(ErrorCode::numerical, "logit of token {} is {}; the model's output cannot be sampled: check the weights (phial doctor)", id,
-         std::isnan(logit) ? "NaN" : "infinite");
+    fail(ErrorCode::numerical, "logit of token {} is {}; the model's output cannot be sampled: check the weights (phial doctor)",
+         id, std::isnan(logit) ? "NaN" : "infinite");
   }
 }
 
@@ -201,7 +199,8 @@ void Candidates::xtc(double threshold, size_t min_keep) {
   while (above < list_.size() && list_[above].p >= threshold) ++above;
   if (above < 2) return;
   const size_t dropped = above - 1;
-  if (list_.size() - dropped >= std::max<size_t>(min_keep, 1)) list_.erase(list_.begin(), list_.begin() + static_cast<ptrdiff_t>(dropped));
+  if (list_.size() - dropped >= std::max<size_t>(min_keep, 1))
+    list_.erase(list_.begin(), list_.begin() + static_cast<ptrdiff_t>(dropped));
 }
 
 void Candidates::temperature(double t) {

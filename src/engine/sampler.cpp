@@ -23,11 +23,16 @@ struct StepName {
 };
 
 constexpr StepName kStepNames[] = {
-    {"penalties", "penalties", 'e', Sampler::Step::penalties}, {"dry", "dry", 'd', Sampler::Step::dry},
-    {"top_n_sigma", "top-n-sigma", 's', Sampler::Step::top_n_sigma}, {"top_k", "top-k", 'k', Sampler::Step::top_k},
-    {"typ_p", "typical", 'y', Sampler::Step::typical},   {"top_p", "top-p", 'p', Sampler::Step::top_p},
-    {"min_p", "min-p", 'm', Sampler::Step::min_p},       {"xtc", "xtc", 'x', Sampler::Step::xtc},
-    {"temperature", "temp", 't', Sampler::Step::temperature}, {"adaptive_p", "adaptive-p", 'a', Sampler::Step::adaptive_p},
+    {"penalties", "penalties", 'e', Sampler::Step::penalties},
+    {"dry", "dry", 'd', Sampler::Step::dry},
+    {"top_n_sigma", "top-n-sigma", 's', Sampler::Step::top_n_sigma},
+    {"top_k", "top-k", 'k', Sampler::Step::top_k},
+    {"typ_p", "typical", 'y', Sampler::Step::typical},
+    {"top_p", "top-p", 'p', Sampler::Step::top_p},
+    {"min_p", "min-p", 'm', Sampler::Step::min_p},
+    {"xtc", "xtc", 'x', Sampler::Step::xtc},
+    {"temperature", "temp", 't', Sampler::Step::temperature},
+    {"adaptive_p", "adaptive-p", 'a', Sampler::Step::adaptive_p},
 };
 
 void require(bool ok, const char* what) {
@@ -36,18 +41,24 @@ void require(bool ok, const char* what) {
 
 void check(const SamplerParams& p) {
   require(std::isfinite(p.temperature), "temperature must be a finite number");
-  require(std::isfinite(p.top_p) && std::isfinite(p.min_p) && std::isfinite(p.typical_p), "top_p, min_p and typical_p must be finite numbers");
+  require(std::isfinite(p.top_p) && std::isfinite(p.min_p) && std::isfinite(p.typical_p),
+          "top_p, min_p and typical_p must be finite numbers");
   require(std::isfinite(p.top_n_sigma), "top_n_sigma must be a finite number");
-  require(std::isfinite(p.xtc_probability) && std::isfinite(p.xtc_threshold), "xtc_probability and xtc_threshold must be finite numbers");
-  require(std::isfinite(p.dynatemp_range) && std::isfinite(p.dynatemp_exponent), "dynatemp_range and dynatemp_exponent must be finite numbers");
+  require(std::isfinite(p.xtc_probability) && std::isfinite(p.xtc_threshold),
+          "xtc_probability and xtc_threshold must be finite numbers");
+  require(std::isfinite(p.dynatemp_range) && std::isfinite(p.dynatemp_exponent),
+          "dynatemp_range and dynatemp_exponent must be finite numbers");
   require(std::isfinite(p.repeat_penalty) && p.repeat_penalty > 0, "repeat_penalty must be above 0");
-  require(std::isfinite(p.frequency_penalty) && std::isfinite(p.presence_penalty), "frequency_penalty and presence_penalty must be finite numbers");
+  require(std::isfinite(p.frequency_penalty) && std::isfinite(p.presence_penalty),
+          "frequency_penalty and presence_penalty must be finite numbers");
   require(std::isfinite(p.dry_multiplier) && std::isfinite(p.dry_base), "dry_multiplier and dry_base must be finite numbers");
   require(p.mirostat >= 0 && p.mirostat <= 2, "mirostat must be 0, 1 or 2");
   require(std::isfinite(p.mirostat_tau) && std::isfinite(p.mirostat_eta), "mirostat_tau and mirostat_eta must be finite numbers");
-  require(std::isfinite(p.adaptive_target) && p.adaptive_decay >= 0 && p.adaptive_decay < 1, "adaptive_decay must be from 0 up to below 1");
+  require(std::isfinite(p.adaptive_target) && p.adaptive_decay >= 0 && p.adaptive_decay < 1,
+          "adaptive_decay must be from 0 up to below 1");
   require(p.repeat_last_n >= -1 && p.dry_penalty_last_n >= -1, "repeat_last_n and dry_penalty_last_n must be -1 or more");
-  for (const auto& [id, bias] : p.logit_bias) require(bias < std::numeric_limits<float>::infinity(), "logit_bias must be finite or -inf");
+  for (const auto& [id, bias] : p.logit_bias)
+    require(bias < std::numeric_limits<float>::infinity(), "logit_bias must be finite or -inf");
 }
 
 }  // namespace
@@ -61,9 +72,11 @@ std::vector<Sampler::Step> parse_samplers(const std::string& text) {
     const std::string_view name = std::string_view(text).substr(begin, end - begin);
     begin = end + 1;
     if (name.empty()) continue;
-    const auto* row = std::find_if(std::begin(kStepNames), std::end(kStepNames), [&](const StepName& s) { return name == s.name || name == s.other; });
+    const auto* row = std::find_if(std::begin(kStepNames), std::end(kStepNames),
+                                   [&](const StepName& s) { return name == s.name || name == s.other; });
     if (row == std::end(kStepNames)) {
-      fail(ErrorCode::argument, "unknown sampler '{}'; known: penalties, dry, top_n_sigma, top_k, typ_p, top_p, min_p, xtc, temperature, adaptive_p",
+      fail(ErrorCode::argument,
+           "unknown sampler '{}'; known: penalties, dry, top_n_sigma, top_k, typ_p, top_p, min_p, xtc, temperature, adaptive_p",
            printable(name));
     }
     chain.push_back(row->step);
@@ -74,9 +87,11 @@ std::vector<Sampler::Step> parse_samplers(const std::string& text) {
 std::string samplers_from_letters(const std::string& letters) {
   std::string text;
   for (const char letter : letters) {
-    const auto* row = std::find_if(std::begin(kStepNames), std::end(kStepNames), [&](const StepName& s) { return letter == s.letter; });
+    const auto* row =
+        std::find_if(std::begin(kStepNames), std::end(kStepNames), [&](const StepName& s) { return letter == s.letter; });
     if (row == std::end(kStepNames)) {
-      fail(ErrorCode::argument, "unknown sampler letter '{}' in the sequence; known: e d s k y p m x t a", printable({&letter, 1}));
+      fail(ErrorCode::argument, "unknown sampler letter '{}' in the sequence; known: e d s k y p m x t a",
+           printable({&letter, 1}));
     }
     if (!text.empty()) text += ';';
     text += row->name;
@@ -110,7 +125,8 @@ void Sampler::accept(int32_t id) { history_.push_back(id); }
 
 bool Sampler::changes_logits(Step step) const {
   if (step == Step::penalties) {
-    return params_.repeat_last_n != 0 && (params_.repeat_penalty != 1.0f || params_.frequency_penalty != 0.0f || params_.presence_penalty != 0.0f);
+    return params_.repeat_last_n != 0 &&
+           (params_.repeat_penalty != 1.0f || params_.frequency_penalty != 0.0f || params_.presence_penalty != 0.0f);
   }
   return step == Step::dry && params_.dry_multiplier != 0.0f && params_.dry_base >= 1.0f && params_.dry_penalty_last_n != 0;
 }
@@ -121,7 +137,8 @@ int32_t Sampler::sample(std::span<const float> logits) {
   std::copy(logits.begin(), logits.end(), logits_.begin());
   const auto known = [&](int32_t id) { return id >= 0 && static_cast<size_t>(id) < logits_.size(); };
   for (const auto& [id, bias] : params_.logit_bias) {
-    if (!known(id)) fail(ErrorCode::token, "logit bias names token {}, the vocabulary has {}; give an id of this model", id, logits_.size());
+    if (!known(id))
+      fail(ErrorCode::token, "logit bias names token {}, the vocabulary has {}; give an id of this model", id, logits_.size());
     logits_[static_cast<size_t>(id)] += bias;
   }
   if (params_.ignore_eos) {
@@ -172,22 +189,36 @@ void Sampler::apply(Step step) {
       candidates_.assign(logits_);
       return;
     }
-    case Step::top_n_sigma: candidates_.top_n_sigma(params_.top_n_sigma); return;
-    case Step::top_k: candidates_.top_k(params_.top_k); return;
-    case Step::typical: candidates_.typical(params_.typical_p, min_keep); return;
-    case Step::top_p: candidates_.top_p(params_.top_p, min_keep); return;
-    case Step::min_p: candidates_.min_p(params_.min_p, min_keep); return;
+    case Step::top_n_sigma:
+      candidates_.top_n_sigma(params_.top_n_sigma);
+      return;
+    case Step::top_k:
+      candidates_.top_k(params_.top_k);
+      return;
+    case Step::typical:
+      candidates_.typical(params_.typical_p, min_keep);
+      return;
+    case Step::top_p:
+      candidates_.top_p(params_.top_p, min_keep);
+      return;
+    case Step::min_p:
+      candidates_.min_p(params_.min_p, min_keep);
+      return;
     case Step::xtc:
       if (params_.xtc_probability <= 0 || params_.xtc_threshold > 0.5f || candidates_.size() < 2) return;
       if (rng_.uniform() <= params_.xtc_probability) candidates_.xtc(params_.xtc_threshold, min_keep);
       return;
-    case Step::temperature: candidates_.dynamic_temperature(params_.temperature, params_.dynatemp_range, params_.dynatemp_exponent); return;
-    case Step::adaptive_p: return;  // replaces the draw
+    case Step::temperature:
+      candidates_.dynamic_temperature(params_.temperature, params_.dynatemp_range, params_.dynatemp_exponent);
+      return;
+    case Step::adaptive_p:
+      return;  // replaces the draw
   }
 }
 
 void Sampler::apply_penalties(std::span<float> logits) const {
-  const size_t n = params_.repeat_last_n < 0 ? history_.size() : std::min<size_t>(history_.size(), static_cast<size_t>(params_.repeat_last_n));
+  const size_t n =
+      params_.repeat_last_n < 0 ? history_.size() : std::min<size_t>(history_.size(), static_cast<size_t>(params_.repeat_last_n));
   std::unordered_map<int32_t, int32_t> counts;
   for (size_t i = history_.size() - n; i < history_.size(); ++i) ++counts[history_[i]];
   for (const auto& [id, count] : counts) {
@@ -226,7 +257,8 @@ int32_t Sampler::draw_mirostat1(size_t n_vocab) {
   double k = static_cast<double>(candidates_.size());
   const double s = squares > 0 ? products / squares : 0;
   const double epsilon = s - 1;
-  const double base = epsilon * exact_exp(mu_ / kBitsPerNat) / (1 - exact_exp(-epsilon * exact_log(static_cast<double>(n_vocab))));
+  const double base =
+      epsilon * exact_exp(mu_ / kBitsPerNat) / (1 - exact_exp(-epsilon * exact_log(static_cast<double>(n_vocab))));
   if (s > 0 && base > 0 && std::isfinite(base)) k = exact_exp(exact_log(base) / s);
   candidates_.top_k(static_cast<int32_t>(std::clamp(k, 1.0, static_cast<double>(candidates_.size()))));
   const int32_t id = draw();

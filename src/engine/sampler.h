@@ -21,8 +21,8 @@ class Tokenizer;
 
 /// What the sampler knows of the vocabulary.
 struct SamplerVocab {
-  std::vector<int32_t> end_of_generation;          // for ignore_eos
-  std::function<std::string(int32_t)> piece;       // text of a token, for DRY's sequence breakers
+  std::vector<int32_t> end_of_generation;     // for ignore_eos
+  std::function<std::string(int32_t)> piece;  // text of a token, for DRY's sequence breakers
 };
 
 SamplerVocab sampler_vocab(std::shared_ptr<const Tokenizer> tokenizer);
@@ -31,7 +31,8 @@ class Sampler {
  public:
   /// Throws ARGUMENT for an unknown sampler name or a parameter out of range.
   Sampler(const SamplerParams& params, SamplerVocab vocab);
-  Sampler(const SamplerParams& params, std::shared_ptr<const Tokenizer> tokenizer) : Sampler(params, sampler_vocab(std::move(tokenizer))) {}
+  Sampler(const SamplerParams& params, std::shared_ptr<const Tokenizer> tokenizer)
+      : Sampler(params, sampler_vocab(std::move(tokenizer))) {}
 
   /// Chooses the next token. Throws NUMERICAL for NaN or +inf among the logits, ARGUMENT when every token is masked.
   int32_t sample(std::span<const float> logits);
@@ -64,8 +65,8 @@ class Sampler {
   std::vector<float> logits_;
   Candidates candidates_;
   std::unordered_map<int32_t, std::string> pieces_;
-  double mu_ = 0;                                      // mirostat
-  double adaptive_sum_ = 0, adaptive_weight_ = 0;      // adaptive-p's moving average
+  double mu_ = 0;                                  // mirostat
+  double adaptive_sum_ = 0, adaptive_weight_ = 0;  // adaptive-p's moving average
 };
 
 /// The chain that a `samplers` text names. Throws ARGUMENT.

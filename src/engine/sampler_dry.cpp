@@ -21,9 +21,10 @@ size_t Sampler::dry_reach() {
   const size_t n = history_.size();
   const size_t window = params_.dry_penalty_last_n < 0 ? n : std::min<size_t>(n, static_cast<size_t>(params_.dry_penalty_last_n));
   size_t longest = 0;
-  for (const std::string& breaker : params_.dry_sequence_breakers) longest = std::max(longest, std::min(breaker.size(), kMaxBreakerBytes));
+  for (const std::string& breaker : params_.dry_sequence_breakers)
+    longest = std::max(longest, std::min(breaker.size(), kMaxBreakerBytes));
   if (longest == 0) return window;
-  std::string after;  // start of the text after token i, as much as a breaker may span
+  std::string after;         // start of the text after token i, as much as a breaker may span
   std::vector<size_t> ends;  // where the tokens after i end in that text
   for (size_t back = 0; back < window; ++back) {
     const std::string& text = piece(history_[n - 1 - back]);
@@ -82,7 +83,9 @@ void Sampler::apply_dry(std::span<float> logits) {
     if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
     const std::string& text = piece(id);  // a breaker itself is never punished
     const auto& breakers = params_.dry_sequence_breakers;
-    if (std::any_of(breakers.begin(), breakers.end(), [&](const std::string& b) { return !b.empty() && text.find(b) != std::string::npos; })) continue;
+    if (std::any_of(breakers.begin(), breakers.end(),
+                    [&](const std::string& b) { return !b.empty() && text.find(b) != std::string::npos; }))
+      continue;
     const double exponent = std::min(static_cast<double>(length - allowed) * log_base, 80.0);  // stays a finite float
     logits[static_cast<size_t>(id)] -= static_cast<float>(std::min(params_.dry_multiplier * exact_exp(exponent), 3e38));
   }

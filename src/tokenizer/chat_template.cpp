@@ -41,11 +41,13 @@ Render::Render(const Tree& tree, const TemplateBudget& budget)
 void Render::check_budget() {
   next_check_ = steps_ + kStepsPerCheck;
   if (steps_ > budget_.max_steps) {
-    fail(ErrorCode::budget, "the chat template takes more than {} steps (template line {}); simplify it or raise the budget", budget_.max_steps, line_);
+    fail(ErrorCode::budget, "the chat template takes more than {} steps (template line {}); simplify it or raise the budget",
+         budget_.max_steps, line_);
   }
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
   if (spent.count() > budget_.max_seconds) {
-    fail(ErrorCode::budget, "the chat template takes longer than {} s (template line {}); simplify it or raise the budget", budget_.max_seconds, line_);
+    fail(ErrorCode::budget, "the chat template takes longer than {} s (template line {}); simplify it or raise the budget",
+         budget_.max_seconds, line_);
   }
 }
 
@@ -58,7 +60,8 @@ void Render::check_stack() const {
 Render::Deeper::Deeper(Render& render) : render(render) {
   render.check_stack();
   if (render.depth_ + 1 > render.budget_.max_depth) {
-    fail(ErrorCode::depth, "the chat template nests more than {} macros, loops or values (template line {})", render.budget_.max_depth, render.line_);
+    fail(ErrorCode::depth, "the chat template nests more than {} macros, loops or values (template line {})",
+         render.budget_.max_depth, render.line_);
   }
   ++render.depth_;
 }
@@ -144,15 +147,19 @@ Value Render::from_json(const OrderedJson& json) {
   const Deeper deeper(*this);
   step();
   switch (json.type()) {
-    case OrderedJson::value_t::boolean: return Value(json.get<bool>());
-    case OrderedJson::value_t::number_integer: return Value(json.get<int64_t>());
+    case OrderedJson::value_t::boolean:
+      return Value(json.get<bool>());
+    case OrderedJson::value_t::number_integer:
+      return Value(json.get<int64_t>());
     case OrderedJson::value_t::number_unsigned: {
       const auto u = json.get<uint64_t>();
       if (u <= static_cast<uint64_t>(INT64_MAX)) return Value(static_cast<int64_t>(u));
       return Value(static_cast<double>(u));
     }
-    case OrderedJson::value_t::number_float: return Value(json.get<double>());
-    case OrderedJson::value_t::string: return string(json.get_ref<const std::string&>());
+    case OrderedJson::value_t::number_float:
+      return Value(json.get<double>());
+    case OrderedJson::value_t::string:
+      return string(json.get_ref<const std::string&>());
     case OrderedJson::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
@@ -164,7 +171,8 @@ Value Render::from_json(const OrderedJson& json) {
       for (const auto& [key, value] : json.items()) dict_set(d, string(key), from_json(value));
       return d;
     }
-    default: return Value::none();
+    default:
+      return Value::none();
   }
 }
 
@@ -198,14 +206,17 @@ std::string Render::run(const OrderedJson& variables) {
   for (const auto& [name, value] : variables.items()) {
     if (name == "strftime_now" && value.is_string()) {
       fixed_time_ = parse_time(value.get<std::string>());
-      if (!fixed_time_) fail(ErrorCode::argument, "strftime_now must be a time like 2026-07-26T12:00:00, got '{}'", printable(value.get<std::string>()));
+      if (!fixed_time_)
+        fail(ErrorCode::argument, "strftime_now must be a time like 2026-07-26T12:00:00, got '{}'",
+             printable(value.get<std::string>()));
       continue;
     }
     context_[name] = from_json(value);
   }
   FrameObject* frame = make_frame(tree_.root.n_slots, nullptr);
   const Value anchor(Kind::block, frame);  // keeps the frame; never seen by the template
-  if (tree_.root.self_slot >= 0) frame->slots[static_cast<size_t>(tree_.root.self_slot)] = Value(Kind::block, heap_.make<BlockObject>(0, nullptr));
+  if (tree_.root.self_slot >= 0)
+    frame->slots[static_cast<size_t>(tree_.root.self_slot)] = Value(Kind::block, heap_.make<BlockObject>(0, nullptr));
   enter(tree_.root.scope, frame);
   execute(tree_.root.body, frame);
   return std::move(out_);

@@ -17,12 +17,37 @@ struct FilterRow;
 struct TestRow;
 
 enum class ExprKind : uint8_t {
-  none, boolean, integer, floating, string,
-  name, member,  // member: `ns.attribute` as the target of an assignment
-  tuple, list, dict,
-  negate, plus, invert,  // invert: `not`
-  add, subtract, multiply, divide, floor_divide, modulo, power, concat, both, either, compare,
-  attribute, item, slice, call, filter, test, condition
+  none,
+  boolean,
+  integer,
+  floating,
+  string,
+  name,
+  member,  // member: `ns.attribute` as the target of an assignment
+  tuple,
+  list,
+  dict,
+  negate,
+  plus,
+  invert,  // invert: `not`
+  add,
+  subtract,
+  multiply,
+  divide,
+  floor_divide,
+  modulo,
+  power,
+  concat,
+  both,
+  either,
+  compare,
+  attribute,
+  item,
+  slice,
+  call,
+  filter,
+  test,
+  condition
 };
 
 enum class Comparison : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, in, not_in };
@@ -42,10 +67,10 @@ struct Expr {
   ExprKind kind;
   int line;
   int height = 1;
-  std::string text;             // name, attribute, string, name of a filter or test
-  int64_t integer = 0;          // value, or the index of a string constant
+  std::string text;     // name, attribute, string, name of a filter or test
+  int64_t integer = 0;  // value, or the index of a string constant
   double floating = 0;
-  std::vector<ExprPtr> items;   // operands; for slices three of which any may be null; for dicts key, value, key, ...
+  std::vector<ExprPtr> items;  // operands; for slices three of which any may be null; for dicts key, value, key, ...
   std::vector<Comparison> comparisons;
   std::unique_ptr<CallArgs> args;
   Variable variable;
@@ -54,7 +79,22 @@ struct Expr {
 };
 
 enum class StmtKind : uint8_t {
-  data, print, if_, for_, set, set_block, macro, call_block, generation, filter_block, with, block, scope, break_, continue_, load
+  data,
+  print,
+  if_,
+  for_,
+  set,
+  set_block,
+  macro,
+  call_block,
+  generation,
+  filter_block,
+  with,
+  block,
+  scope,
+  break_,
+  continue_,
+  load
 };
 
 struct Stmt;
@@ -65,7 +105,7 @@ using Body = std::vector<StmtPtr>;
 struct SlotStart {
   enum class From : uint8_t { context, other, nothing } from;
   int slot;
-  std::string name;     // context
+  std::string name;  // context
   Variable other;
 };
 
@@ -90,23 +130,23 @@ struct Stmt {
 
   StmtKind kind;
   int line;
-  std::string text;               // data, name of a macro or block, what a loader would have loaded
-  ExprPtr expr;                   // printed, iterated, called, assigned
-  ExprPtr target;                 // for, set
-  ExprPtr test;                   // for ... if
+  std::string text;  // data, name of a macro or block, what a loader would have loaded
+  ExprPtr expr;      // printed, iterated, called, assigned
+  ExprPtr target;    // for, set
+  ExprPtr test;      // for ... if
   Body body, else_body;
-  std::vector<Branch> branches;   // if
+  std::vector<Branch> branches;          // if
   std::vector<ExprPtr> targets, values;  // with
   std::vector<Parameter> parameters;     // macro, call
   Scope scope, else_scope, test_scope;
   bool recursive = false, scoped = false, required = false, top_level = false;
   bool uses_loop = false, uses_caller = false, uses_kwargs = false, uses_varargs = false;
   int loop_slot = -1, self_slot = -1, super_slot = -1, caller_slot = -1, kwargs_slot = -1, varargs_slot = -1;
-  Variable variable;              // where a macro's definition goes
+  Variable variable;                                      // where a macro's definition goes
   std::vector<std::pair<std::string, Variable>> exports;  // what an assignment at the top level shows to blocks
   std::vector<std::pair<std::string, Variable>> visible;  // what a scoped block sees of the variables around it
-  int n_slots = 0;                // of the function that this statement is
-  int test_slots = 0;             // of the loop filter, which has its own copy of the target in `targets`
+  int n_slots = 0;                                        // of the function that this statement is
+  int test_slots = 0;                                     // of the loop filter, which has its own copy of the target in `targets`
 };
 
 struct Tree {
@@ -120,7 +160,7 @@ Tree parse(const std::string& source);
 /// Binds names, filters and tests. Throws TEMPLATE.
 void bind(Tree& tree);
 
-constexpr int kMaxNesting = 100;      // of tags and brackets
-constexpr int kMaxExprHeight = 250;   // of one expression's tree
+constexpr int kMaxNesting = 100;     // of tags and brackets
+constexpr int kMaxExprHeight = 250;  // of one expression's tree
 
 }  // namespace phial::tmpl

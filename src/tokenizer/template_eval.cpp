@@ -8,27 +8,41 @@ Value Render::eval(const Expr& e, FrameObject* frame) {
   check_stack();
   line_ = e.line;
   switch (e.kind) {
-    case ExprKind::none: return Value::none();
-    case ExprKind::boolean: return Value(e.integer != 0);
-    case ExprKind::integer: return Value(e.integer);
-    case ExprKind::floating: return Value(e.floating);
-    case ExprKind::string: return eval_string(e);
-    case ExprKind::name: return eval_name(e, frame);
-    case ExprKind::member: break;
+    case ExprKind::none:
+      return Value::none();
+    case ExprKind::boolean:
+      return Value(e.integer != 0);
+    case ExprKind::integer:
+      return Value(e.integer);
+    case ExprKind::floating:
+      return Value(e.floating);
+    case ExprKind::string:
+      return eval_string(e);
+    case ExprKind::name:
+      return eval_name(e, frame);
+    case ExprKind::member:
+      break;
     case ExprKind::tuple:
-    case ExprKind::list: return eval_sequence(e, frame);
-    case ExprKind::dict: return eval_dict(e, frame);
-    case ExprKind::negate: return negate(eval(*e.items[0], frame), true);
-    case ExprKind::plus: return negate(eval(*e.items[0], frame), false);
-    case ExprKind::invert: return Value(!truth(eval(*e.items[0], frame)));
+    case ExprKind::list:
+      return eval_sequence(e, frame);
+    case ExprKind::dict:
+      return eval_dict(e, frame);
+    case ExprKind::negate:
+      return negate(eval(*e.items[0], frame), true);
+    case ExprKind::plus:
+      return negate(eval(*e.items[0], frame), false);
+    case ExprKind::invert:
+      return Value(!truth(eval(*e.items[0], frame)));
     case ExprKind::add:
     case ExprKind::subtract:
     case ExprKind::multiply:
     case ExprKind::divide:
     case ExprKind::floor_divide:
     case ExprKind::modulo:
-    case ExprKind::power: return eval_binary(e, frame);
-    case ExprKind::concat: return eval_concat(e, frame);
+    case ExprKind::power:
+      return eval_binary(e, frame);
+    case ExprKind::concat:
+      return eval_concat(e, frame);
     case ExprKind::both: {
       Value left = eval(*e.items[0], frame);
       return truth(left) ? eval(*e.items[1], frame) : std::move(left);
@@ -37,17 +51,23 @@ Value Render::eval(const Expr& e, FrameObject* frame) {
       Value left = eval(*e.items[0], frame);
       return truth(left) ? std::move(left) : eval(*e.items[1], frame);
     }
-    case ExprKind::compare: return eval_compare(e, frame);
+    case ExprKind::compare:
+      return eval_compare(e, frame);
     case ExprKind::attribute: {
       const Value of = eval(*e.items[0], frame);
       line_ = e.line;
       return attribute(of, e.text);
     }
-    case ExprKind::item: return eval_item(e, frame);
-    case ExprKind::slice: break;
-    case ExprKind::call: return eval_call(e, frame);
-    case ExprKind::filter: return eval_filter(e, frame);
-    case ExprKind::test: return eval_test(e, frame);
+    case ExprKind::item:
+      return eval_item(e, frame);
+    case ExprKind::slice:
+      break;
+    case ExprKind::call:
+      return eval_call(e, frame);
+    case ExprKind::filter:
+      return eval_filter(e, frame);
+    case ExprKind::test:
+      return eval_test(e, frame);
     case ExprKind::condition:
       if (truth(eval(*e.items[0], frame))) return eval(*e.items[1], frame);
       if (e.items[2]) return eval(*e.items[2], frame);

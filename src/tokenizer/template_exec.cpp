@@ -51,7 +51,8 @@ class Held {
 
 /// The values of a loop that pass its `if`, tested one by one as they are asked for.
 struct LoopFilter : IteratorObject {
-  LoopFilter(Heap& heap, const Stmt& s, Value source, FrameObject* outer) : IteratorObject(heap, "generator"), s(s), source(std::move(source)), outer(outer) {
+  LoopFilter(Heap& heap, const Stmt& s, Value source, FrameObject* outer)
+      : IteratorObject(heap, "generator"), s(s), source(std::move(source)), outer(outer) {
     ++outer->references;
   }
   ~LoopFilter() override { LoopFilter::clear(); }
@@ -93,9 +94,15 @@ void Render::enter(const Scope& scope, FrameObject* frame) {
   for (const SlotStart& start : scope.start) {
     Value& to = frame->slots[static_cast<size_t>(start.slot)];
     switch (start.from) {
-      case SlotStart::From::nothing: to = Value(); break;
-      case SlotStart::From::context: to = resolve(start.name); break;
-      case SlotStart::From::other: to = slot(start.other, frame); break;
+      case SlotStart::From::nothing:
+        to = Value();
+        break;
+      case SlotStart::From::context:
+        to = resolve(start.name);
+        break;
+      case SlotStart::From::other:
+        to = slot(start.other, frame);
+        break;
     }
   }
 }
@@ -135,18 +142,23 @@ Render::Flow Render::execute_one(const Stmt& s, FrameObject* frame) {
       work(s.text.size());
       write(s.text);
       break;
-    case StmtKind::print: print(eval(*s.expr, frame)); break;
+    case StmtKind::print:
+      print(eval(*s.expr, frame));
+      break;
     case StmtKind::if_:
       for (const Branch& b : s.branches) {
         if (!b.test || truth(eval(*b.test, frame))) return execute(b.body, frame);
       }
       break;
-    case StmtKind::for_: return execute_for(s, frame);
+    case StmtKind::for_:
+      return execute_for(s, frame);
     case StmtKind::set:
       assign(*s.target, eval(*s.expr, frame), frame);
       export_names(s, frame);
       break;
-    case StmtKind::set_block: execute_set_block(s, frame); break;
+    case StmtKind::set_block:
+      execute_set_block(s, frame);
+      break;
     case StmtKind::macro:
       slot(s.variable, frame) = Value(Kind::macro, heap_.make<MacroObject>(0, &s, frame));
       export_names(s, frame);
@@ -166,8 +178,12 @@ Render::Flow Render::execute_one(const Stmt& s, FrameObject* frame) {
       print(call_macro(body.as<MacroObject>(), none));
       break;
     }
-    case StmtKind::filter_block: execute_filter_block(s, frame); break;
-    case StmtKind::with: execute_with(s, frame); break;
+    case StmtKind::filter_block:
+      execute_filter_block(s, frame);
+      break;
+    case StmtKind::with:
+      execute_with(s, frame);
+      break;
     case StmtKind::block: {
       if (s.required) error("required block '{}' not found", s.text);
       const Value rendered = run_block(s, s.scoped ? &s.visible : nullptr, frame);
@@ -178,9 +194,12 @@ Render::Flow Render::execute_one(const Stmt& s, FrameObject* frame) {
       if (!s.expr) return execute(s.body, frame);
       execute_autoescape(s, frame);
       break;
-    case StmtKind::break_: return Flow::stop_loop;
-    case StmtKind::continue_: return Flow::next_item;
-    case StmtKind::load: error("{{% {} %}}: a chat template has no other templates to load", s.text);
+    case StmtKind::break_:
+      return Flow::stop_loop;
+    case StmtKind::continue_:
+      return Flow::next_item;
+    case StmtKind::load:
+      error("{{% {} %}}: a chat template has no other templates to load", s.text);
   }
   return Flow::normal;
 }
@@ -213,14 +232,16 @@ void Render::assign(const Expr& target, Value value, FrameObject* frame) {
   }
   // Unpacking. Namespaces among the targets are checked before anything is assigned.
   for (const ExprPtr& t : target.items) {
-    if (t->kind == ExprKind::member && !slot(t->items[0]->variable, frame).is(Kind::name_space)) error("cannot assign attribute on non-namespace object");
+    if (t->kind == ExprKind::member && !slot(t->items[0]->variable, frame).is(Kind::name_space))
+      error("cannot assign attribute on non-namespace object");
   }
   const size_t n = target.items.size();
   std::vector<Value> items;
   if (value.is_sequence() || value.is_string() || value.is(Kind::dict) || value.is(Kind::range)) {
     const int64_t have = length(value);
     if (have != static_cast<int64_t>(n)) {
-      error("{} values to unpack (expected {}{})", have < static_cast<int64_t>(n) ? "not enough" : "too many", n, have < static_cast<int64_t>(n) ? fmt::format(", got {}", have) : "");
+      error("{} values to unpack (expected {}{})", have < static_cast<int64_t>(n) ? "not enough" : "too many", n,
+            have < static_cast<int64_t>(n) ? fmt::format(", got {}", have) : "");
     }
     items = collect(value);
   } else {
@@ -359,8 +380,10 @@ Value Render::call(const Value& callee, Args& args) {
       if (!block) type_error("is not callable", callee);
       return run_block(*block, nullptr, nullptr);
     }
-    case Kind::undefined: undefined_error(callee);
-    default: error("'{}' object is not callable", type_name(callee));
+    case Kind::undefined:
+      undefined_error(callee);
+    default:
+      error("'{}' object is not callable", type_name(callee));
   }
 }
 
@@ -432,8 +455,10 @@ Value Render::run_block(const Stmt& s, const std::vector<std::pair<std::string, 
   } restore(visible_);
   visible_ = visible ? &seen : nullptr;
   const Held<FrameObject> held(make_frame(s.n_slots, nullptr));
-  if (s.self_slot >= 0) held.get()->slots[static_cast<size_t>(s.self_slot)] = Value(Kind::block, heap_.make<BlockObject>(0, nullptr));
-  if (s.super_slot >= 0) held.get()->slots[static_cast<size_t>(s.super_slot)] = undefined("there is no parent block called '" + s.text + "'");
+  if (s.self_slot >= 0)
+    held.get()->slots[static_cast<size_t>(s.self_slot)] = Value(Kind::block, heap_.make<BlockObject>(0, nullptr));
+  if (s.super_slot >= 0)
+    held.get()->slots[static_cast<size_t>(s.super_slot)] = undefined("there is no parent block called '" + s.text + "'");
   CaptureGuard capture(*this);
   enter(s.scope, held.get());
   execute(s.body, held.get());

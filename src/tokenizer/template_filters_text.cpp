@@ -95,7 +95,8 @@ Value replace_filter(Render& r, const Value& v, Args& args) {
     text = escapes ? r.string(r.escaped(v), true) : soft_text(r, v);
     return call_method(r, text, "replace", {soft_text(r, a[0]), soft_text(r, a[1]), a[2].is_missing() ? Value::none() : a[2]});
   }
-  return call_method(r, text, "replace", {r.string(r.text(a[0])), r.string(r.text(a[1])), a[2].is_missing() ? Value::none() : a[2]});
+  return call_method(r, text, "replace",
+                     {r.string(r.text(a[0])), r.string(r.text(a[1])), a[2].is_missing() ? Value::none() : a[2]});
 }
 
 Value indent_filter(Render& r, const Value& v, Args& args) {
@@ -182,9 +183,12 @@ std::vector<std::u32string> wrap_chunks(const std::u32string& line, bool on_hyph
       size_t run = i;
       while (run > 0 && line[run - 1] == '-') --run;
       const size_t dashes = i + 1 - run;
-      const bool word_before = run > begin && (is_word(line[run - 1]) || line[run - 1] == '!' || line[run - 1] == '"' || line[run - 1] == '\'' || line[run - 1] == '&' || line[run - 1] == '.' || line[run - 1] == ',' || line[run - 1] == '?');
-      if (dashes == 1 && line[i + 1] != '-' && run >= 2 && letter(line[run - 1]) && (letter(line[run - 2]) || line[run - 2] == '-') && letter(line[i + 1]) &&
-          i + 2 < line.size() && (letter(line[i + 2]) || line[i + 2] == '-')) {
+      const bool word_before =
+          run > begin && (is_word(line[run - 1]) || line[run - 1] == '!' || line[run - 1] == '"' || line[run - 1] == '\'' ||
+                          line[run - 1] == '&' || line[run - 1] == '.' || line[run - 1] == ',' || line[run - 1] == '?');
+      if (dashes == 1 && line[i + 1] != '-' && run >= 2 && letter(line[run - 1]) &&
+          (letter(line[run - 2]) || line[run - 2] == '-') && letter(line[i + 1]) && i + 2 < line.size() &&
+          (letter(line[i + 2]) || line[i + 2] == '-')) {
         end_chunk(i + 1);
       } else if (dashes >= 2 && line[i + 1] != '-' && is_word(line[i + 1])) {
         if (word_before) {
@@ -220,7 +224,9 @@ std::vector<std::u32string> wrap(Render& r, const std::u32string& line, int64_t 
         size_t end = std::max<size_t>(room, 1);
         if (on_hyphens && chunks.back().size() > room) {
           const size_t hyphen = room == 0 ? std::u32string::npos : chunks.back().substr(0, room).rfind(U'-');
-          if (hyphen != std::u32string::npos && hyphen > 0 && chunks.back().substr(0, hyphen).find_first_not_of(U'-') != std::u32string::npos) end = hyphen + 1;
+          if (hyphen != std::u32string::npos && hyphen > 0 &&
+              chunks.back().substr(0, hyphen).find_first_not_of(U'-') != std::u32string::npos)
+            end = hyphen + 1;
         }
         now.push_back(chunks.back().substr(0, end));
         chunks.back().erase(0, end);
@@ -273,7 +279,8 @@ std::string url_quote(Render& r, const Value& v, bool for_query) {
   r.heap().check(text.size() * 3);
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-' || c == '~' || (c == '/' && !for_query);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+                       c == '-' || c == '~' || (c == '/' && !for_query);
     if (plain) {
       out += c;
     } else if (c == ' ' && for_query) {
@@ -311,7 +318,8 @@ Value xmlattr_filter(Render& r, const Value& v, Args& args) {
     const Value &key = pair.sequence().items[0], &value = pair.sequence().items[1];
     if (value.is_none() || value.is_undefined()) continue;
     if (!key.is_string()) r.error("expected string or bytes-like object, got '{}'", type_name(key));
-    if (key.text().find_first_of(" \t\n\r\f\v/>=") != std::string::npos) r.error("invalid character in attribute name: {}", string_repr(key.text()));
+    if (key.text().find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
+      r.error("invalid character in attribute name: {}", string_repr(key.text()));
     if (!out.empty()) out += ' ';
     out += r.escaped(key) + "=\"" + r.escaped(value) + "\"";
     r.heap().check(out.size());
@@ -326,9 +334,10 @@ struct Entity {
   std::string_view name;
   char32_t c;
 };
-constexpr Entity kEntities[] = {{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"nbsp", 0xA0},
-                                {"copy", 0xA9}, {"reg", 0xAE}, {"hellip", 0x2026}, {"mdash", 0x2014}, {"ndash", 0x2013},
-                                {"lsquo", 0x2018}, {"rsquo", 0x2019}, {"ldquo", 0x201C}, {"rdquo", 0x201D}, {"euro", 0x20AC}};
+constexpr Entity kEntities[] = {{"amp", '&'},       {"lt", '<'},       {"gt", '>'},       {"quot", '"'},
+                                {"apos", '\''},     {"nbsp", 0xA0},    {"copy", 0xA9},    {"reg", 0xAE},
+                                {"hellip", 0x2026}, {"mdash", 0x2014}, {"ndash", 0x2013}, {"lsquo", 0x2018},
+                                {"rsquo", 0x2019},  {"ldquo", 0x201C}, {"rdquo", 0x201D}, {"euro", 0x20AC}};
 
 std::string unescape_html(std::string_view text) {
   std::string out;
@@ -344,7 +353,8 @@ std::string unescape_html(std::string_view text) {
       if (name[0] == '#') {
         const bool hex = name.size() > 1 && (name[1] | 32) == 'x';
         const std::string digits(name.substr(hex ? 2 : 1));
-        const bool valid = !digits.empty() && digits.size() < 9 && digits.find_first_not_of(hex ? "0123456789abcdefABCDEF" : "0123456789") == std::string::npos;
+        const bool valid = !digits.empty() && digits.size() < 9 &&
+                           digits.find_first_not_of(hex ? "0123456789abcdefABCDEF" : "0123456789") == std::string::npos;
         if (valid) c = static_cast<char32_t>(std::stoul(digits, nullptr, hex ? 16 : 10));
         if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) c = 0xFFFD;
       } else {
@@ -437,7 +447,8 @@ class PrettyPrinter {
       keys.push_back(key);
       places.push_back(Value(static_cast<int64_t>(places.size())));
     }
-    if (same_kind && !keys.empty() && (keys[0].is_string() || keys[0].is_number())) places = r_.sorted(std::move(places), &keys, false);
+    if (same_kind && !keys.empty() && (keys[0].is_string() || keys[0].is_number()))
+      places = r_.sorted(std::move(places), &keys, false);
     std::vector<std::pair<Value, Value>> out;
     for (const Value& p : places) out.push_back(v.dict().entries[static_cast<size_t>(p.integer())]);
     return out;

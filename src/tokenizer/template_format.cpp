@@ -115,24 +115,35 @@ std::string format_integer(Render& r, int64_t value, const Spec& s) {
   std::string digits, prefix;
   size_t group = 3;
   switch (s.type) {
-    case 'b': digits = fmt::format("{:b}", size), prefix = "0b", group = 4; break;
-    case 'o': digits = fmt::format("{:o}", size), prefix = "0o", group = 4; break;
-    case 'x': digits = fmt::format("{:x}", size), prefix = "0x", group = 4; break;
-    case 'X': digits = fmt::format("{:X}", size), prefix = "0X", group = 4; break;
+    case 'b':
+      digits = fmt::format("{:b}", size), prefix = "0b", group = 4;
+      break;
+    case 'o':
+      digits = fmt::format("{:o}", size), prefix = "0o", group = 4;
+      break;
+    case 'x':
+      digits = fmt::format("{:x}", size), prefix = "0x", group = 4;
+      break;
+    case 'X':
+      digits = fmt::format("{:X}", size), prefix = "0X", group = 4;
+      break;
     case 'c': {
       if (value < 0 || value > 0x10FFFF) r.error("%c arg not in range(0x110000)");
       std::string text;
       append_char(text, static_cast<char32_t>(value));
       return pad(r, text, s, '<', 0);
     }
-    default: digits = fmt::format("{}", size);
+    default:
+      digits = fmt::format("{}", size);
   }
   if (!s.alternate) prefix.clear();
   const std::string sign = value < 0 ? "-" : s.sign == '-' ? "" : std::string(1, s.sign);
   if (s.grouping) {
     if (s.align == '=' && s.fill == "0") {  // zeros are grouped too
       const int64_t room = s.width - static_cast<int64_t>(sign.size() + prefix.size());
-      while (static_cast<int64_t>(digits.size() + (digits.size() - 1) / group) < room && static_cast<int64_t>(digits.size()) < kMaxWidth) digits.insert(0, "0");
+      while (static_cast<int64_t>(digits.size() + (digits.size() - 1) / group) < room &&
+             static_cast<int64_t>(digits.size()) < kMaxWidth)
+        digits.insert(0, "0");
       std::string out = grouped(digits, s.grouping, group);
       return sign + prefix + out;
     }
@@ -153,14 +164,28 @@ std::string format_float(Render& r, double value, const Spec& s) {
         text = float_text(r, size, 'g', std::max<int64_t>(s.precision, 1), s.alternate);
         if (text.find_first_of(".en") == std::string::npos) {
           // At least one digit behind the point, unless that is one digit too many.
-          text = static_cast<int64_t>(text.size()) < std::max<int64_t>(s.precision, 1) ? text + ".0" : float_text(r, size, 'e', std::max<int64_t>(s.precision, 1) - 1, false);
+          text = static_cast<int64_t>(text.size()) < std::max<int64_t>(s.precision, 1)
+                     ? text + ".0"
+                     : float_text(r, size, 'e', std::max<int64_t>(s.precision, 1) - 1, false);
         }
       }
       break;
-    case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': text = float_text(r, size, s.type, s.precision == 0 && (s.type | 32) == 'g' ? 1 : s.precision, s.alternate); break;
-    case 'n': text = float_text(r, size, 'g', s.precision, s.alternate); break;
-    case '%': text = float_text(r, size * 100, 'f', s.precision, s.alternate) + "%"; break;
-    default: r.error("unknown format code '{}' for object of type 'float'", printable({&s.type, 1}));
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F':
+    case 'g':
+    case 'G':
+      text = float_text(r, size, s.type, s.precision == 0 && (s.type | 32) == 'g' ? 1 : s.precision, s.alternate);
+      break;
+    case 'n':
+      text = float_text(r, size, 'g', s.precision, s.alternate);
+      break;
+    case '%':
+      text = float_text(r, size * 100, 'f', s.precision, s.alternate) + "%";
+      break;
+    default:
+      r.error("unknown format code '{}' for object of type 'float'", printable({&s.type, 1}));
   }
   if (s.grouping) {
     size_t whole = 0;
@@ -176,7 +201,10 @@ std::string ascii_repr(Render& r, const Value& v) {
   const std::string text = r.repr(v);
   for (size_t at = 0; at < text.size();) {
     const auto c = static_cast<uint32_t>(next_char(text, at));
-    out += c < 0x80 ? std::string(1, static_cast<char>(c)) : c < 0x100 ? fmt::format("\\x{:02x}", c) : c < 0x10000 ? fmt::format("\\u{:04x}", c) : fmt::format("\\U{:08x}", c);
+    out += c < 0x80      ? std::string(1, static_cast<char>(c))
+           : c < 0x100   ? fmt::format("\\x{:02x}", c)
+           : c < 0x10000 ? fmt::format("\\u{:04x}", c)
+                         : fmt::format("\\U{:08x}", c);
   }
   return out;
 }
@@ -189,7 +217,8 @@ std::string format_value(Render& r, const Value& v, std::string_view spec) {
   if (v.is_string()) {
     if (s.type && s.type != 's') r.error("unknown format code '{}' for object of type 'str'", printable({&s.type, 1}));
     if (s.align == '=' && !s.zero) r.error("'=' alignment not allowed in string format specifier");
-    if (s.sign != '-' || s.grouping || s.alternate) r.error("sign, grouping and '#' are not allowed in a string format specifier");
+    if (s.sign != '-' || s.grouping || s.alternate)
+      r.error("sign, grouping and '#' are not allowed in a string format specifier");
     std::string text = v.text();
     if (s.precision >= 0) text = text.substr(0, byte_offset(text, s.precision));
     Spec padded = s;
@@ -198,9 +227,25 @@ std::string format_value(Render& r, const Value& v, std::string_view spec) {
   }
   if (v.is_integral()) {
     switch (s.type) {
-      case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': case '%': return format_float(r, static_cast<double>(v.integer()), s);
-      case '\0': case 'b': case 'c': case 'd': case 'o': case 'x': case 'X': case 'n': return format_integer(r, v.integer(), s);
-      default: r.error("unknown format code '{}' for object of type 'int'", printable({&s.type, 1}));
+      case 'e':
+      case 'E':
+      case 'f':
+      case 'F':
+      case 'g':
+      case 'G':
+      case '%':
+        return format_float(r, static_cast<double>(v.integer()), s);
+      case '\0':
+      case 'b':
+      case 'c':
+      case 'd':
+      case 'o':
+      case 'x':
+      case 'X':
+      case 'n':
+        return format_integer(r, v.integer(), s);
+      default:
+        r.error("unknown format code '{}' for object of type 'int'", printable({&s.type, 1}));
     }
   }
   if (v.is(Kind::floating)) return format_float(r, v.floating(), s);
@@ -260,10 +305,17 @@ class BraceFormatter {
     if (!rest.empty() && rest[0] == '!') {
       if (rest.size() < 2 || (rest.size() > 2 && rest[2] != ':')) r_.error("expected ':' after conversion specifier");
       switch (rest[1]) {
-        case 's': v = r_.string(r_.text(v)); break;
-        case 'r': v = r_.string(r_.repr(v)); break;
-        case 'a': v = r_.string(ascii_repr(r_, v)); break;
-        default: r_.error("unknown conversion specifier '{}'", printable(rest.substr(1, 1)));
+        case 's':
+          v = r_.string(r_.text(v));
+          break;
+        case 'r':
+          v = r_.string(r_.repr(v));
+          break;
+        case 'a':
+          v = r_.string(ascii_repr(r_, v));
+          break;
+        default:
+          r_.error("unknown conversion specifier '{}'", printable(rest.substr(1, 1)));
       }
       rest.remove_prefix(2);
     }
@@ -289,7 +341,9 @@ class BraceFormatter {
         const std::string_view index = name.substr(at + 1, end - at - 1);
         if (index.empty()) r_.error("empty attribute in format string");
         int64_t number = 0;
-        const bool is_number = std::from_chars(index.data(), index.data() + index.size(), number).ptr == index.data() + index.size() && index[0] != '-';
+        const bool is_number =
+            std::from_chars(index.data(), index.data() + index.size(), number).ptr == index.data() + index.size() &&
+            index[0] != '-';
         v = r_.item(v, is_number ? Value(number) : r_.string(std::string(index)));
         at = end + 1;
       } else {
@@ -306,7 +360,8 @@ class BraceFormatter {
       numbering_ = Numbering::automatic;
       index = next_++;
     } else if (std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-      if (numbering_ == Numbering::automatic) r_.error("cannot switch from automatic field numbering to manual field specification");
+      if (numbering_ == Numbering::automatic)
+        r_.error("cannot switch from automatic field numbering to manual field specification");
       numbering_ = Numbering::manual;
       std::from_chars(name.data(), name.data() + name.size(), index);
     } else {
@@ -329,7 +384,9 @@ class BraceFormatter {
 
 }  // namespace
 
-std::string brace_format(Render& r, const Value& format, Args& args) { return BraceFormatter(r, args, format.string().markup).run(format.text(), 1); }
+std::string brace_format(Render& r, const Value& format, Args& args) {
+  return BraceFormatter(r, args, format.string().markup).run(format.text(), 1);
+}
 
 // ---- %
 
@@ -424,7 +481,9 @@ std::string percent_format(Render& r, const Value& format, const Value& values) 
     const bool zeros = s.zero && !left;
     std::string piece;
     switch (type) {
-      case 's': case 'r': case 'a':
+      case 's':
+      case 'r':
+      case 'a':
         piece = type == 's' ? (markup ? r.escaped(value) : r.text(value)) : type == 'r' ? r.repr(value) : ascii_repr(r, value);
         if (markup && type != 's') piece = escape_html(piece);
         if (s.precision >= 0) piece = piece.substr(0, byte_offset(piece, s.precision));
@@ -441,13 +500,19 @@ std::string percent_format(Render& r, const Value& format, const Value& values) 
         }
         piece = pad(r, std::move(piece), s, '>', 0);
         break;
-      case 'd': case 'i': case 'u': case 'o': case 'x': case 'X': {
+      case 'd':
+      case 'i':
+      case 'u':
+      case 'o':
+      case 'x':
+      case 'X': {
         const bool decimal = type == 'd' || type == 'i' || type == 'u';
         int64_t i = 0;
         if (value.is_integral()) {
           i = value.integer();
         } else if (decimal && value.is(Kind::floating)) {
-          if (!(std::fabs(value.floating()) < 9.2e18)) r.error("cannot convert float {} to a 64-bit integer", float_repr(value.floating()));
+          if (!(std::fabs(value.floating()) < 9.2e18))
+            r.error("cannot convert float {} to a 64-bit integer", float_repr(value.floating()));
           i = static_cast<int64_t>(value.floating());
         } else {
           if (value.is_undefined()) r.undefined_error(value);
@@ -472,7 +537,12 @@ std::string percent_format(Render& r, const Value& format, const Value& values) 
         piece = pad(r, std::move(piece), s, '>', head);
         break;
       }
-      case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': {
+      case 'e':
+      case 'E':
+      case 'f':
+      case 'F':
+      case 'g':
+      case 'G': {
         if (!value.is_number()) {
           if (value.is_undefined()) r.undefined_error(value);
           r.error("must be real number, not {}", type_name(value));
@@ -487,7 +557,8 @@ std::string percent_format(Render& r, const Value& format, const Value& values) 
         piece = pad(r, sign + piece, s, '>', sign.size());
         break;
       }
-      default: r.error("unsupported format character '{}'", printable({&type, 1}));
+      default:
+        r.error("unsupported format character '{}'", printable({&type, 1}));
     }
     r.heap().check(out.size() + piece.size());
     r.work(piece.size());

@@ -51,7 +51,8 @@ class Lexer {
 
   void advance_line() {
     const size_t to = std::min(at_, source_.size());
-    line_ += static_cast<int>(std::count(source_.begin() + static_cast<ptrdiff_t>(counted_), source_.begin() + static_cast<ptrdiff_t>(to), '\n'));
+    line_ += static_cast<int>(
+        std::count(source_.begin() + static_cast<ptrdiff_t>(counted_), source_.begin() + static_cast<ptrdiff_t>(to), '\n'));
     counted_ = std::max(counted_, to);
   }
 
@@ -124,7 +125,8 @@ class Lexer {
     data(source_.substr(at_, tag - at_), sign, kind != '{');
     at_ = tag;
     if (kind == '%') {
-      if (const size_t behind = match_tag(tag, "raw"); behind && (source_.substr(behind, 3) == "-%}" || source_.substr(behind, 2) == "%}")) {
+      if (const size_t behind = match_tag(tag, "raw");
+          behind && (source_.substr(behind, 3) == "-%}" || source_.substr(behind, 2) == "%}")) {
         const bool dash = source_[behind] == '-';
         at_ = behind + (dash ? 3 : 2);
         after_tag(dash ? '-' : '\0', false);
@@ -152,7 +154,8 @@ class Lexer {
     for (size_t tag = at_; (tag = source_.find("{%", tag)) != std::string_view::npos; ++tag) {
       const size_t behind = match_tag(tag, "endraw");
       if (!behind) continue;
-      const char end_sign = behind < source_.size() && (source_[behind] == '-' || source_[behind] == '+') ? source_[behind] : '\0';
+      const char end_sign =
+          behind < source_.size() && (source_[behind] == '-' || source_[behind] == '+') ? source_[behind] : '\0';
       const size_t close = behind + (end_sign ? 1 : 0);
       if (source_.substr(close, 2) != "%}") continue;
       const char sign = source_[tag + 2] == '-' || source_[tag + 2] == '+' ? source_[tag + 2] : '\0';
@@ -234,7 +237,10 @@ class Lexer {
     const auto is = [&](size_t i) {
       if (i >= source_.size()) return false;
       const char c = source_[i];
-      const int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
+      const int v = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : 99;
       return v < base;
     };
     if (!is(at)) return at;
@@ -296,7 +302,9 @@ class Lexer {
         end = digits(from, other);
       } else {  // zeros only: "007" is 00 and then 7
         end = at_ + 1;
-        while (end < source_.size() && (source_[end] == '0' || (source_[end] == '_' && end + 1 < source_.size() && source_[end + 1] == '0'))) ++end;
+        while (end < source_.size() &&
+               (source_[end] == '0' || (source_[end] == '_' && end + 1 < source_.size() && source_[end + 1] == '0')))
+          ++end;
       }
     }
     const std::string text = without_underscores(begin, end);
@@ -339,22 +347,56 @@ class Lexer {
       const char c = text[i + 1];
       i += 2;
       switch (c) {
-        case '\n': break;
-        case '\\': case '\'': case '"': out += c; break;
-        case 'a': out += '\a'; break;
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
-        case 'v': out += '\v'; break;
-        case 'x': append_char(out, hex(text, i, 2)); break;
-        case 'u': append_char(out, hex(text, i, 4)); break;
-        case 'U': append_char(out, hex(text, i, 8)); break;
-        case 'N': error("\\N{{...}} escapes are not supported; write the character itself");
-        case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': {
+        case '\n':
+          break;
+        case '\\':
+        case '\'':
+        case '"':
+          out += c;
+          break;
+        case 'a':
+          out += '\a';
+          break;
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
+        case 'n':
+          out += '\n';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 't':
+          out += '\t';
+          break;
+        case 'v':
+          out += '\v';
+          break;
+        case 'x':
+          append_char(out, hex(text, i, 2));
+          break;
+        case 'u':
+          append_char(out, hex(text, i, 4));
+          break;
+        case 'U':
+          append_char(out, hex(text, i, 8));
+          break;
+        case 'N':
+          error("\\N{{...}} escapes are not supported; write the character itself");
+        case '0':
+        case '1':
+        case '2':
+        case '3':
+        case '4':
+        case '5':
+        case '6':
+        case '7': {
           char32_t value = static_cast<char32_t>(c - '0');
-          for (int n = 0; n < 2 && i < text.size() && text[i] >= '0' && text[i] <= '7'; ++n) value = value * 8 + static_cast<char32_t>(text[i++] - '0');
+          for (int n = 0; n < 2 && i < text.size() && text[i] >= '0' && text[i] <= '7'; ++n)
+            value = value * 8 + static_cast<char32_t>(text[i++] - '0');
           append_char(out, value);
           break;
         }
@@ -367,7 +409,9 @@ class Lexer {
           }
           size_t at = i - 1;
           const auto code = static_cast<uint32_t>(next_char(text, at));
-          out += code < 0x100 ? fmt::format("x{:02x}", code) : code < 0x10000 ? fmt::format("u{:04x}", code) : fmt::format("U{:08x}", code);
+          out += code < 0x100     ? fmt::format("x{:02x}", code)
+                 : code < 0x10000 ? fmt::format("u{:04x}", code)
+                                  : fmt::format("U{:08x}", code);
           i = at;
         }
       }

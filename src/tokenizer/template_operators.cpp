@@ -10,30 +10,51 @@ namespace phial::tmpl {
 std::string_view type_name(const Value& v) {
   switch (v.kind()) {
     case Kind::missing:
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "NoneType";
-    case Kind::boolean: return "bool";
-    case Kind::integer: return "int";
-    case Kind::floating: return "float";
-    case Kind::string: return v.string().markup ? "Markup" : "str";
-    case Kind::list: return "list";
-    case Kind::tuple: return "tuple";
-    case Kind::dict: return "dict";
-    case Kind::range: return "range";
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "NoneType";
+    case Kind::boolean:
+      return "bool";
+    case Kind::integer:
+      return "int";
+    case Kind::floating:
+      return "float";
+    case Kind::string:
+      return v.string().markup ? "Markup" : "str";
+    case Kind::list:
+      return "list";
+    case Kind::tuple:
+      return "tuple";
+    case Kind::dict:
+      return "dict";
+    case Kind::range:
+      return "range";
     case Kind::view:
       switch (v.as<ViewObject>().part) {
-        case ViewObject::Part::keys: return "dict_keys";
-        case ViewObject::Part::values: return "dict_values";
-        default: return "dict_items";
+        case ViewObject::Part::keys:
+          return "dict_keys";
+        case ViewObject::Part::values:
+          return "dict_values";
+        default:
+          return "dict_items";
       }
-    case Kind::iterator: return v.as<IteratorObject>().type_name;
-    case Kind::name_space: return "Namespace";
-    case Kind::macro: return "Macro";
-    case Kind::function: return "builtin_function_or_method";
-    case Kind::loop: return "LoopContext";
-    case Kind::cycler: return "Cycler";
-    case Kind::joiner: return "Joiner";
-    case Kind::block: return "BlockReference";
+    case Kind::iterator:
+      return v.as<IteratorObject>().type_name;
+    case Kind::name_space:
+      return "Namespace";
+    case Kind::macro:
+      return "Macro";
+    case Kind::function:
+      return "builtin_function_or_method";
+    case Kind::loop:
+      return "LoopContext";
+    case Kind::cycler:
+      return "Cycler";
+    case Kind::joiner:
+      return "Joiner";
+    case Kind::block:
+      return "BlockReference";
   }
   return "object";
 }
@@ -88,92 +109,34 @@ double python_floor_divide(double a, double b) {
   return f;
 }
 
-struct SequenceIterator : IteratorObject {
-  SequenceIterator(Heap& heap, Value of) : IteratorObject(heap, of.is(Kind::list) ? "list_iterator" : "tuple_iterator"), of(std::move(of)) {}
-  void clear() override { of = Value(); }
-  bool next(Render&, Value& out) override {
-    if (of.is_missing() || at >= of.sequence().items.size()) return false;
-    out = of.sequence().items[at++];
-    return true;
-  }
-  Value of;
-  size_t at = 0;
-};
-
-struct StringIterator : IteratorObject {
-  StringIterator(Heap& heap, Value of) : IteratorObject(heap, "str_iterator"), of(std::move(of)) {}
-  void clear() override { of = Value(); }
-  bool next(Render& render, Value& out) override {
-    if (of.is_missing() || at >= of.text().size()) return false;
-    const size_t from = at;
-    next_char(of.text(), at);
-    out = render.string(of.text().substr(from, at - from), of.string().markup);
-    return true;
-  }
-  Value of;
-  size_t at = 0;
-};
-
-struct RangeIterator : IteratorObject {
-  RangeIterator(Heap& heap, const RangeObject& r) : IteratorObject(heap, "range_iterator"), value(r.start), step(r.step), left(r.length) {}
-  bool next(Render&, Value& out) override {
-    if (left <= 0) return false;
-    out = Value(value);
-    if (--left > 0) value += step;
-    return true;
-  }
-  int64_t value, step, left;
-};
-
-struct DictIterator : IteratorObject {
-  DictIterator(Heap& heap, Value of, ViewObject::Part part) : IteratorObject(heap, "dict_iterator"), of(std::move(of)), part(part) {}
-  void clear() override { of = Value(); }
-  bool next(Render& render, Value& out) override {
-    if (of.is_missing() || at >= of.dict().entries.size()) return false;
-    const auto& [key, value] = of.dict().entries[at++];
-    out = part == ViewObject::Part::keys ? key : part == ViewObject::Part::values ? value : render.tuple({key, value});
-    return true;
-  }
-  Value of;
-  ViewObject::Part part;
-  size_t at = 0;
-};
-
-struct NoIterator : IteratorObject {
-  explicit NoIterator(Heap& heap) : IteratorObject(heap, "generator") {}
-  bool next(Render&, Value&) override { return false; }
-};
-
-struct LoopIterator : IteratorObject {  // a loop object as an iterable gives (item, loop)
-  LoopIterator(Heap& heap, Value loop) : IteratorObject(heap, "LoopContext"), loop(std::move(loop)) {}
-  void clear() override { loop = Value(); }
-  bool next(Render& render, Value& out) override {
-    Value item;
-    if (loop.is_missing() || !loop.as<LoopObject>().advance(render, item)) return false;
-    out = render.tuple({item, loop});
-    return true;
-  }
-  Value loop;
-};
-
 }  // namespace
 
 bool Render::truth(const Value& v) {
   switch (v.kind()) {
     case Kind::missing:
     case Kind::undefined:
-    case Kind::none: return false;
+    case Kind::none:
+      return false;
     case Kind::boolean:
-    case Kind::integer: return v.integer() != 0;
-    case Kind::floating: return v.floating() != 0;
-    case Kind::string: return !v.text().empty();
+    case Kind::integer:
+      return v.integer() != 0;
+    case Kind::floating:
+      return v.floating() != 0;
+    case Kind::string:
+      return !v.text().empty();
     case Kind::list:
-    case Kind::tuple: return !v.sequence().items.empty();
-    case Kind::dict: return !v.dict().entries.empty();
-    case Kind::range: return v.as<RangeObject>().length > 0;
-    case Kind::view: return !v.as<ViewObject>().dict.dict().entries.empty();
-    case Kind::loop: return v.as<LoopObject>().length(*this) > 0;
-    default: return true;
+    case Kind::tuple:
+      return !v.sequence().items.empty();
+    case Kind::dict:
+      return !v.dict().entries.empty();
+    case Kind::range:
+      return v.as<RangeObject>().length > 0;
+    case Kind::view:
+      return !v.as<ViewObject>().dict.dict().entries.empty();
+    case Kind::loop:
+      return v.as<LoopObject>().length(*this) > 0;
+    default:
+      return true;
   }
 }
 
@@ -183,7 +146,8 @@ bool Render::equal(const Value& a, const Value& b) {
   switch (a.kind()) {
     case Kind::missing:
     case Kind::undefined:
-    case Kind::none: return true;
+    case Kind::none:
+      return true;
     case Kind::string:
       if (a.text().size() == b.text().size()) work(a.text().size());
       return a.text() == b.text();
@@ -228,9 +192,12 @@ bool Render::equal(const Value& a, const Value& b) {
     }
     case Kind::function: {
       const auto &x = a.as<FunctionObject>(), &y = b.as<FunctionObject>();
-      return x.call == y.call && (x.self.is_missing() ? y.self.is_missing() : x.self.is_object() && y.self.is_object() && x.self.object() == y.self.object());
+      return x.call == y.call &&
+             (x.self.is_missing() ? y.self.is_missing()
+                                  : x.self.is_object() && y.self.is_object() && x.self.object() == y.self.object());
     }
-    default: return a.object() == b.object();
+    default:
+      return a.object() == b.object();
   }
 }
 
@@ -257,14 +224,22 @@ bool Render::less(const Value& a, const Value& b) {
 bool Render::compare(Comparison op, const Value& a, const Value& b) {
   const auto has_nan = [&] { return a.is_number() && b.is_number() && compare_numbers(a, b) == 2; };
   switch (op) {
-    case Comparison::equal: return equal(a, b);
-    case Comparison::not_equal: return !equal(a, b);
-    case Comparison::less: return less(a, b);
-    case Comparison::greater: return less(b, a);
-    case Comparison::less_equal: return !has_nan() && !less(b, a);
-    case Comparison::greater_equal: return !has_nan() && !less(a, b);
-    case Comparison::in: return contains(b, a);
-    case Comparison::not_in: return !contains(b, a);
+    case Comparison::equal:
+      return equal(a, b);
+    case Comparison::not_equal:
+      return !equal(a, b);
+    case Comparison::less:
+      return less(a, b);
+    case Comparison::greater:
+      return less(b, a);
+    case Comparison::less_equal:
+      return !has_nan() && !less(b, a);
+    case Comparison::greater_equal:
+      return !has_nan() && !less(a, b);
+    case Comparison::in:
+      return contains(b, a);
+    case Comparison::not_in:
+      return !contains(b, a);
   }
   return false;
 }
@@ -275,11 +250,13 @@ bool Render::contains(const Value& container, const Value& item) {
       if (!item.is_string()) error("'in <string>' requires string as left operand, not {}", type_name(item));
       work(container.text().size());
       return container.text().find(item.text()) != std::string::npos;
-    case Kind::dict: return dict_find(container.dict(), item) != nullptr;
+    case Kind::dict:
+      return dict_find(container.dict(), item) != nullptr;
     case Kind::range: {
       const auto& r = container.as<RangeObject>();
       if (!item.is_number() || r.length == 0) return false;
-      if (item.is(Kind::floating) && (std::floor(item.floating()) != item.floating() || std::fabs(item.floating()) > 9e18)) return false;
+      if (item.is(Kind::floating) && (std::floor(item.floating()) != item.floating() || std::fabs(item.floating()) > 9e18))
+        return false;
       const int64_t x = item.is_integral() ? item.integer() : static_cast<int64_t>(item.floating());
       const int64_t last = r.start + (r.length - 1) * r.step;
       if (x < std::min(r.start, last) || x > std::max(r.start, last)) return false;
@@ -297,7 +274,8 @@ bool Render::contains(const Value& container, const Value& item) {
         if (equal(v, item)) return true;
       }
       return false;
-    default: break;
+    default:
+      break;
   }
   if (!is_iterable(container)) error("argument of type '{}' is not iterable", type_name(container));
   const Value source = iterate(container);
@@ -310,11 +288,14 @@ bool Render::contains(const Value& container, const Value& item) {
 
 size_t Render::hash(const Value& v) {
   switch (v.kind()) {
-    case Kind::none: return 0x9E3779B9;
+    case Kind::none:
+      return 0x9E3779B9;
     case Kind::undefined:
-    case Kind::missing: return 0x85EBCA6B;
+    case Kind::missing:
+      return 0x85EBCA6B;
     case Kind::boolean:
-    case Kind::integer: return std::hash<int64_t>()(v.integer());
+    case Kind::integer:
+      return std::hash<int64_t>()(v.integer());
     case Kind::floating: {
       const double d = v.floating();
       if (std::fabs(d) < 9e18 && std::floor(d) == d) return std::hash<int64_t>()(static_cast<int64_t>(d));
@@ -333,8 +314,10 @@ size_t Render::hash(const Value& v) {
       return h;
     }
     case Kind::list:
-    case Kind::dict: error("unhashable type: '{}'", type_name(v));
-    default: return std::hash<const void*>()(v.object());
+    case Kind::dict:
+      error("unhashable type: '{}'", type_name(v));
+    default:
+      return std::hash<const void*>()(v.object());
   }
 }
 
@@ -390,11 +373,13 @@ double float_power(Render& r, double a, double b) {
 Value integers(Render& r, ExprKind op, int64_t a, int64_t b) {
   int64_t out = 0;
   switch (op) {
-    case ExprKind::add: return Value(checked_add(r, a, b));
+    case ExprKind::add:
+      return Value(checked_add(r, a, b));
     case ExprKind::subtract:
       if (__builtin_sub_overflow(a, b, &out)) r.error("integer overflow: {} - {} does not fit 64 bits", a, b);
       return Value(out);
-    case ExprKind::multiply: return Value(checked_multiply(r, a, b));
+    case ExprKind::multiply:
+      return Value(checked_multiply(r, a, b));
     case ExprKind::divide:
       if (b == 0) r.error("division by zero");
       return Value(static_cast<double>(a) / static_cast<double>(b));
@@ -420,9 +405,12 @@ Value integers(Render& r, ExprKind op, int64_t a, int64_t b) {
 
 Value floats(Render& r, ExprKind op, double a, double b) {
   switch (op) {
-    case ExprKind::add: return Value(a + b);
-    case ExprKind::subtract: return Value(a - b);
-    case ExprKind::multiply: return Value(a * b);
+    case ExprKind::add:
+      return Value(a + b);
+    case ExprKind::subtract:
+      return Value(a - b);
+    case ExprKind::multiply:
+      return Value(a * b);
     case ExprKind::divide:
       if (b == 0) r.error("float division by zero");
       return Value(a / b);
@@ -432,19 +420,27 @@ Value floats(Render& r, ExprKind op, double a, double b) {
     case ExprKind::modulo:
       if (b == 0) r.error("float modulo");
       return Value(python_modulo(a, b));
-    default: return Value(float_power(r, a, b));
+    default:
+      return Value(float_power(r, a, b));
   }
 }
 
 std::string_view operator_text(ExprKind op) {
   switch (op) {
-    case ExprKind::add: return "+";
-    case ExprKind::subtract: return "-";
-    case ExprKind::multiply: return "*";
-    case ExprKind::divide: return "/";
-    case ExprKind::floor_divide: return "//";
-    case ExprKind::modulo: return "%";
-    default: return "** or pow()";
+    case ExprKind::add:
+      return "+";
+    case ExprKind::subtract:
+      return "-";
+    case ExprKind::multiply:
+      return "*";
+    case ExprKind::divide:
+      return "/";
+    case ExprKind::floor_divide:
+      return "//";
+    case ExprKind::modulo:
+      return "%";
+    default:
+      return "** or pow()";
   }
 }
 
@@ -488,201 +484,6 @@ Value Render::negate(const Value& v, bool minus) {
   if (v.is_integral()) return minus ? integers(*this, ExprKind::subtract, 0, v.integer()) : Value(v.integer());
   if (v.is_undefined()) undefined_error(v);
   error("bad operand type for unary {}: '{}'", minus ? "-" : "+", type_name(v));
-}
-
-// ---- attributes, subscripts, slices
-
-namespace {
-
-std::string no_attribute(const Value& of, std::string_view name) {
-  const std::string_view type = of.is_none() ? "None" : type_name(of);
-  const char* where = of.is(Kind::name_space) ? "jinja2.utils." : of.is(Kind::loop) || of.is(Kind::macro) ? "jinja2.runtime." : "";
-  return fmt::format("'{}{}{}' has no attribute '{}'", where, type, of.is_none() ? "" : " object", printable(name));
-}
-
-}  // namespace
-
-Value Render::attribute(const Value& of, std::string_view name) {
-  if (name.substr(0, 2) == "__") {
-    // Python's own attributes, the door to its object model, do not exist here.
-    if (!of.is(Kind::dict) || !dict_find(of.dict(), name) || name.substr(name.size() - 2) == "__") {
-      error("access to attribute '{}' of '{}' object is unsafe", printable(name), type_name(of));
-    }
-  }
-  if (of.is_undefined()) undefined_error(of);
-  Value found = find_attribute(of, name);
-  if (!found.is_missing()) return found;
-  if (of.is(Kind::dict)) {
-    if (const Value* v = dict_find(of.dict(), name)) return *v;
-  }
-  return undefined(no_attribute(of, name));
-}
-
-Value Render::item(const Value& of, const Value& index) {
-  if (of.is_undefined()) undefined_error(of);
-  if (of.is(Kind::dict)) {
-    if (!index.is_sequence() || index.is(Kind::tuple)) {
-      if (!index.is(Kind::dict)) {
-        if (const Value* v = dict_find(of.dict(), index)) return *v;
-      }
-    }
-  } else if (index.is_integral()) {
-    int64_t i = index.integer();
-    if (of.is_sequence()) {
-      const auto& items = of.sequence().items;
-      const auto n = static_cast<int64_t>(items.size());
-      if (i < 0) i += n;
-      if (i >= 0 && i < n) return items[static_cast<size_t>(i)];
-    } else if (of.is_string()) {
-      const std::string& text = of.text();
-      const int64_t n = n_chars(of);
-      if (i < 0) i += n;
-      if (i >= 0 && i < n) {
-        size_t from = static_cast<size_t>(i);
-        if (n != static_cast<int64_t>(text.size())) {
-          work(text.size());
-          from = byte_offset(text, i);
-        }
-        size_t to = from;
-        next_char(text, to);
-        return string(text.substr(from, to - from), of.string().markup);
-      }
-    } else if (of.is(Kind::range)) {
-      const auto& r = of.as<RangeObject>();
-      if (i < 0) i += r.length;
-      if (i >= 0 && i < r.length) return Value(r.start + i * r.step);
-    }
-  }
-  if (index.is_string()) {
-    if (index.text().substr(0, 2) == "__") error("access to attribute '{}' of '{}' object is unsafe", printable(index.text()), type_name(of));
-    Value found = find_attribute(of, index.text());
-    if (!found.is_missing()) return found;
-    return undefined(no_attribute(of, index.text()));
-  }
-  const std::string_view type = of.is_none() ? "None" : type_name(of);
-  return undefined(fmt::format("{}{} has no element {}", type, of.is_none() ? "" : " object", repr(index)));
-}
-
-Value Render::slice(const Value& of, const Value& start, const Value& stop, const Value& step_value) {
-  if (of.is_undefined()) undefined_error(of);
-  if (!of.is_string() && !of.is_sequence() && !of.is(Kind::range)) {
-    if (of.is(Kind::dict)) error("unhashable type: 'slice'");
-    error("'{}' object is not subscriptable", type_name(of));
-  }
-  const auto number = [&](const Value& v, int64_t otherwise) {
-    if (v.is_none()) return otherwise;
-    if (!v.is_integral()) error("slice indices must be integers or None or have an __index__ method");
-    return v.integer();
-  };
-  const int64_t by = number(step_value, 1);
-  if (by == 0) error("slice step cannot be zero");
-  const int64_t n = length(of);
-  const int64_t low = by < 0 ? -1 : 0, high = by < 0 ? n - 1 : n;
-  const auto clamp = [&](const Value& v, int64_t otherwise) {
-    if (v.is_none()) return otherwise;
-    int64_t i = number(v, 0);
-    if (i < 0) i = i < -n ? low : std::max(i + n, low);
-    return std::min(i, high);
-  };
-  const int64_t from = clamp(start, by < 0 ? high : low), to = clamp(stop, by < 0 ? low : high);
-  int64_t count = 0;
-  if (by > 0 && from < to) count = (to - from - 1) / by + 1;
-  if (by < 0 && from > to) count = (from - to - 1) / -(by + (by == INT64_MIN)) + 1;
-  if (of.is(Kind::range)) {
-    const auto& r = of.as<RangeObject>();
-    return Value(Kind::range, heap_.make<RangeObject>(0, r.start + from * r.step, r.step * by, count, r.start + to * r.step));
-  }
-  if (of.is_string()) {
-    const std::string& text = of.text();
-    work(text.size());
-    const bool markup = of.string().markup;
-    if (by == 1) {
-      const bool ascii = n == static_cast<int64_t>(text.size());
-      const size_t begin = ascii ? static_cast<size_t>(from) : byte_offset(text, from);
-      const size_t bytes = ascii ? static_cast<size_t>(count) : byte_offset(std::string_view(text).substr(begin), count);
-      return string(text.substr(begin, bytes), markup);
-    }
-    const std::u32string chars = decode(text);
-    std::string out;
-    for (int64_t i = 0, at = from; i < count; ++i, at += by) append_char(out, chars[static_cast<size_t>(at)]);
-    return string(std::move(out), markup);
-  }
-  std::vector<Value> items;
-  items.reserve(static_cast<size_t>(count));
-  for (int64_t i = 0, at = from; i < count; ++i, at += by) items.push_back(of.sequence().items[static_cast<size_t>(at)]);
-  return sequence(of.kind(), std::move(items));
-}
-
-// ---- length and iteration
-
-std::optional<int64_t> Render::try_length(const Value& v) {
-  switch (v.kind()) {
-    case Kind::undefined: return 0;
-    case Kind::string: return n_chars(v);
-    case Kind::list:
-    case Kind::tuple: return static_cast<int64_t>(v.sequence().items.size());
-    case Kind::dict: return static_cast<int64_t>(v.dict().entries.size());
-    case Kind::view: return static_cast<int64_t>(v.as<ViewObject>().dict.dict().entries.size());
-    case Kind::range: return v.as<RangeObject>().length;
-    case Kind::loop: return v.as<LoopObject>().length(*this);
-    default: return std::nullopt;
-  }
-}
-
-int64_t Render::length(const Value& v) {
-  const auto n = try_length(v);
-  if (!n) error("object of type '{}' has no len()", type_name(v));
-  return *n;
-}
-
-bool Render::is_iterable(const Value& v) const {
-  switch (v.kind()) {
-    case Kind::undefined:
-    case Kind::string:
-    case Kind::list:
-    case Kind::tuple:
-    case Kind::dict:
-    case Kind::range:
-    case Kind::view:
-    case Kind::iterator:
-    case Kind::loop: return true;
-    default: return false;
-  }
-}
-
-Value Render::iterate(const Value& v) {
-  switch (v.kind()) {
-    case Kind::undefined: return iterator<NoIterator>();
-    case Kind::string: return iterator<StringIterator>(v);
-    case Kind::list:
-    case Kind::tuple: return iterator<SequenceIterator>(v);
-    case Kind::dict: return iterator<DictIterator>(v, ViewObject::Part::keys);
-    case Kind::view: return iterator<DictIterator>(v.as<ViewObject>().dict, v.as<ViewObject>().part);
-    case Kind::range: return iterator<RangeIterator>(v.as<RangeObject>());
-    case Kind::iterator: return v;
-    case Kind::loop: return iterator<LoopIterator>(v);
-    default: error("'{}' object is not iterable", type_name(v));
-  }
-}
-
-bool Render::next(const Value& iterator, Value& out) {
-  step();
-  return iterator.as<IteratorObject>().next(*this, out);
-}
-
-std::vector<Value> Render::collect(const Value& v) {
-  if (v.is_sequence()) {
-    step(1 + v.sequence().items.size() / 4);
-    return v.sequence().items;
-  }
-  std::vector<Value> items;
-  const Value source = iterate(v);
-  Value item;
-  while (next(source, item)) {
-    if ((items.size() & 1023) == 0) heap_.check(items.size() * sizeof(Value));
-    items.push_back(std::move(item));
-  }
-  return items;
 }
 
 std::vector<Value> Render::sorted(std::vector<Value> values, const std::vector<Value>* keys, bool reverse) {

@@ -77,16 +77,16 @@ class Render {
   Value find_attribute(const Value& of, std::string_view name);  // allow-list only; missing when there is none
   int64_t length(const Value& v);
   std::optional<int64_t> try_length(const Value& v);
-  Value iterate(const Value& v);                            // iter(v)
+  Value iterate(const Value& v);  // iter(v)
   bool next(const Value& iterator, Value& out);
-  std::vector<Value> collect(const Value& v);               // list(v)
+  std::vector<Value> collect(const Value& v);  // list(v)
   bool is_iterable(const Value& v) const;
   std::vector<Value> sorted(std::vector<Value> values, const std::vector<Value>* keys, bool reverse);
 
   // Text (template_text.cpp).
-  std::string text(const Value& v);                         // str(v)
+  std::string text(const Value& v);  // str(v)
   std::string repr(const Value& v);
-  std::string escaped(const Value& v);                      // for HTML, unless v is markup already
+  std::string escaped(const Value& v);  // for HTML, unless v is markup already
   bool is_markup(const Value& v) const { return v.is_string() && v.string().markup; }
   int64_t n_chars(const Value& string);
 
@@ -164,15 +164,16 @@ class Render {
   std::vector<const Object*> shown_;  // containers around the one that repr() is at: cycles end there
   std::vector<Value> constants_;
   std::vector<std::pair<std::string, Value>> globals_;
-  std::unordered_map<std::string, Value> context_;  // the render's variables
-  std::unordered_map<std::string, Value> exported_; // what the top level has set, for blocks
+  std::unordered_map<std::string, Value> context_;                   // the render's variables
+  std::unordered_map<std::string, Value> exported_;                  // what the top level has set, for blocks
   const std::unordered_map<std::string, Value>* visible_ = nullptr;  // of a scoped block
 
   friend struct CaptureGuard;
 };
 
 /// Matches call arguments with the parameters of a builtin; absent ones stay missing. Throws TEMPLATE as a call in Python would.
-void bind_args(Render& render, Args& args, const char* function, std::initializer_list<const char*> names, Value* out, size_t required = 0);
+void bind_args(Render& render, Args& args, const char* function, std::initializer_list<const char*> names, Value* out,
+               size_t required = 0);
 
 std::string float_repr(double value);
 std::string string_repr(std::string_view text);

@@ -138,14 +138,22 @@ void collect(const Stmt& s, Names& names) {
     case StmtKind::print:
     case StmtKind::for_:
     case StmtKind::call_block:
-    case StmtKind::filter_block: collect(s.expr.get(), names); break;
+    case StmtKind::filter_block:
+      collect(s.expr.get(), names);
+      break;
     case StmtKind::set:
       collect(s.expr.get(), names);
       collect_target(*s.target, names, false);
       break;
-    case StmtKind::set_block: collect_target(*s.target, names, false); break;
-    case StmtKind::if_: collect_if(s, names); break;
-    case StmtKind::macro: names.store(s.text); break;
+    case StmtKind::set_block:
+      collect_target(*s.target, names, false);
+      break;
+    case StmtKind::if_:
+      collect_if(s, names);
+      break;
+    case StmtKind::macro:
+      names.store(s.text);
+      break;
     case StmtKind::with:
       for (const ExprPtr& v : s.values) collect(v.get(), names);
       break;
@@ -156,7 +164,8 @@ void collect(const Stmt& s, Names& names) {
     case StmtKind::scope:
       if (!s.expr) collect(s.body, names);  // {% print %} is no scope
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -227,7 +236,8 @@ bool stores(const Expr* target, std::string_view name) {
 
 bool stores(const Body& body, std::string_view name) {
   for (const StmtPtr& s : body) {
-    if ((s->kind != StmtKind::with && stores(s->target.get(), name)) || stores(s->body, name) || stores(s->else_body, name)) return true;
+    if ((s->kind != StmtKind::with && stores(s->target.get(), name)) || stores(s->body, name) || stores(s->else_body, name))
+      return true;
     for (const Branch& b : s->branches) {
       if (stores(b.body, name)) return true;
     }
@@ -254,7 +264,9 @@ class Binder {
   }
 
  private:
-  [[noreturn]] static void error(int line, const std::string& text) { fail(ErrorCode::template_, "template line {}: {}", line, text); }
+  [[noreturn]] static void error(int line, const std::string& text) {
+    fail(ErrorCode::template_, "template line {}: {}", line, text);
+  }
 
   static Variable variable(const Names& owner, const Names& user, const std::string& name) {
     Variable v;
@@ -273,9 +285,14 @@ class Binder {
       const int slot = names.slot(name);
       scope.slots.push_back(slot);
       switch (start) {
-        case Names::Start::parameter: break;
-        case Names::Start::nothing: scope.start.push_back({SlotStart::From::nothing, slot, {}, {}}); break;
-        case Names::Start::context: scope.start.push_back({SlotStart::From::context, slot, name, {}}); break;
+        case Names::Start::parameter:
+          break;
+        case Names::Start::nothing:
+          scope.start.push_back({SlotStart::From::nothing, slot, {}, {}});
+          break;
+        case Names::Start::context:
+          scope.start.push_back({SlotStart::From::context, slot, name, {}});
+          break;
         case Names::Start::outer: {
           const Names* owner = names.parent->owner(name);
           scope.start.push_back({SlotStart::From::other, slot, {}, variable(*owner, names, name)});
@@ -333,15 +350,20 @@ class Binder {
   void bind(Stmt& s, Names& names, bool soft) {
     const bool exports = names.top_level && !tree_.blocks.empty();
     switch (s.kind) {
-      case StmtKind::data: break;
-      case StmtKind::print: bind(s.expr.get(), names, soft); break;
+      case StmtKind::data:
+        break;
+      case StmtKind::print:
+        bind(s.expr.get(), names, soft);
+        break;
       case StmtKind::if_:
         for (Branch& b : s.branches) {
           bind(b.test.get(), names, true);
           bind(b.body, names, true);
         }
         break;
-      case StmtKind::for_: bind_for(s, names, soft); break;
+      case StmtKind::for_:
+        bind_for(s, names, soft);
+        break;
       case StmtKind::set:
         bind(s.expr.get(), names, soft);
         bind_target(*s.target, names);
@@ -353,7 +375,9 @@ class Binder {
         inline_scope(s, names, s.expr.get(), nullptr);
         break;
       }
-      case StmtKind::filter_block: inline_scope(s, names, s.expr.get(), nullptr); break;
+      case StmtKind::filter_block:
+        inline_scope(s, names, s.expr.get(), nullptr);
+        break;
       case StmtKind::with: {
         for (ExprPtr& v : s.values) bind(v.get(), names, soft);
         inline_scope(s, names, nullptr, &s.targets);
@@ -368,7 +392,9 @@ class Binder {
         bind(s.expr.get(), names, soft);
         bind_macro(s, names);
         break;
-      case StmtKind::generation: bind_macro(s, names); break;
+      case StmtKind::generation:
+        bind_macro(s, names);
+        break;
       case StmtKind::block:
         if (s.scoped) {
           std::set<std::string> seen;
@@ -420,7 +446,8 @@ class Binder {
     if (stores(s.target.get(), "loop") || stores(s.body, "loop") || stores(s.else_body, "loop")) {
       error(s.line, "can't assign to special loop variable in for-loop target");
     }
-    s.uses_loop = s.recursive || undeclared(s.body, {"loop"}).count("loop") || has_scoped_block(s.body) || has_scoped_block(s.else_body);
+    s.uses_loop =
+        s.recursive || undeclared(s.body, {"loop"}).count("loop") || has_scoped_block(s.body) || has_scoped_block(s.else_body);
     FunctionScope own{names.function};
     FunctionScope* function = s.recursive ? &own : names.function;
 
@@ -490,7 +517,8 @@ class Binder {
       if (p.name != "caller") continue;
       has_caller = true;
       if (special.count("caller") && !p.default_value) {
-        error(s.line, "when defining macros or call blocks the special \"caller\" argument must be omitted or be given a default");
+        error(s.line,
+              "when defining macros or call blocks the special \"caller\" argument must be omitted or be given a default");
       }
     }
     s.uses_caller = special.count("caller") > 0;

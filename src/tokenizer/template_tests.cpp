@@ -1,8 +1,8 @@
 // Jinja's tests (`x is name`) and global functions.
+#include <locale.h>
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <locale.h>
 
 #include "tokenizer/template_render.h"
 #include "tokenizer/template_unicode.h"
@@ -56,8 +56,10 @@ bool is_sequence(Render&, const Value& v) {
     case Kind::list:
     case Kind::tuple:
     case Kind::dict:
-    case Kind::range: return true;
-    default: return false;
+    case Kind::range:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -67,9 +69,12 @@ bool is_callable(Render&, const Value& v) {
     case Kind::function:
     case Kind::macro:
     case Kind::loop:
-    case Kind::joiner: return true;
-    case Kind::block: return v.as<BlockObject>().stmt != nullptr;
-    default: return false;
+    case Kind::joiner:
+      return true;
+    case Kind::block:
+      return v.as<BlockObject>().stmt != nullptr;
+    default:
+      return false;
   }
 }
 
@@ -109,17 +114,45 @@ bool names_test(Render& r, const Value& v, Args& args) {
 }
 
 constexpr TestRow kTests[] = {
-    {"odd", simple<odd>}, {"even", simple<even>}, {"divisibleby", divisible_by}, {"defined", simple<is_defined>},
-    {"undefined", simple<is_undefined>}, {"filter", names_filter}, {"test", names_test}, {"none", simple<is_none>},
-    {"boolean", simple<is_boolean>}, {"false", simple<is_false>}, {"true", simple<is_true>}, {"integer", simple<is_integer>},
-    {"float", simple<is_float>}, {"lower", simple<is_lower_case>}, {"upper", simple<is_upper_case>}, {"string", simple<is_string>},
-    {"mapping", simple<is_mapping>}, {"number", simple<is_number>}, {"sequence", simple<is_sequence>},
-    {"iterable", simple<is_iterable>}, {"callable", simple<is_callable>}, {"sameas", same_as}, {"escaped", simple<is_escaped>},
-    {"in", in_test}, {"==", compares<Comparison::equal>}, {"eq", compares<Comparison::equal>}, {"equalto", compares<Comparison::equal>},
-    {"!=", compares<Comparison::not_equal>}, {"ne", compares<Comparison::not_equal>}, {">", compares<Comparison::greater>},
-    {"gt", compares<Comparison::greater>}, {"greaterthan", compares<Comparison::greater>}, {"ge", compares<Comparison::greater_equal>},
-    {">=", compares<Comparison::greater_equal>}, {"<", compares<Comparison::less>}, {"lt", compares<Comparison::less>},
-    {"lessthan", compares<Comparison::less>}, {"<=", compares<Comparison::less_equal>}, {"le", compares<Comparison::less_equal>},
+    {"odd", simple<odd>},
+    {"even", simple<even>},
+    {"divisibleby", divisible_by},
+    {"defined", simple<is_defined>},
+    {"undefined", simple<is_undefined>},
+    {"filter", names_filter},
+    {"test", names_test},
+    {"none", simple<is_none>},
+    {"boolean", simple<is_boolean>},
+    {"false", simple<is_false>},
+    {"true", simple<is_true>},
+    {"integer", simple<is_integer>},
+    {"float", simple<is_float>},
+    {"lower", simple<is_lower_case>},
+    {"upper", simple<is_upper_case>},
+    {"string", simple<is_string>},
+    {"mapping", simple<is_mapping>},
+    {"number", simple<is_number>},
+    {"sequence", simple<is_sequence>},
+    {"iterable", simple<is_iterable>},
+    {"callable", simple<is_callable>},
+    {"sameas", same_as},
+    {"escaped", simple<is_escaped>},
+    {"in", in_test},
+    {"==", compares<Comparison::equal>},
+    {"eq", compares<Comparison::equal>},
+    {"equalto", compares<Comparison::equal>},
+    {"!=", compares<Comparison::not_equal>},
+    {"ne", compares<Comparison::not_equal>},
+    {">", compares<Comparison::greater>},
+    {"gt", compares<Comparison::greater>},
+    {"greaterthan", compares<Comparison::greater>},
+    {"ge", compares<Comparison::greater_equal>},
+    {">=", compares<Comparison::greater_equal>},
+    {"<", compares<Comparison::less>},
+    {"lt", compares<Comparison::less>},
+    {"lessthan", compares<Comparison::less>},
+    {"<=", compares<Comparison::less_equal>},
+    {"le", compares<Comparison::less_equal>},
 };
 
 // ---- global functions
@@ -137,10 +170,13 @@ Value make_range(Render& r, const Value&, Args& args) {
   const auto [start, stop, step] = a;
   if (step == 0) r.error("range() arg 3 must not be zero");
   uint64_t length = 0;
-  if (step > 0 && start < stop) length = (static_cast<uint64_t>(stop) - static_cast<uint64_t>(start) - 1) / static_cast<uint64_t>(step) + 1;
-  if (step < 0 && start > stop) length = (static_cast<uint64_t>(start) - static_cast<uint64_t>(stop) - 1) / (0 - static_cast<uint64_t>(step)) + 1;
+  if (step > 0 && start < stop)
+    length = (static_cast<uint64_t>(stop) - static_cast<uint64_t>(start) - 1) / static_cast<uint64_t>(step) + 1;
+  if (step < 0 && start > stop)
+    length = (static_cast<uint64_t>(start) - static_cast<uint64_t>(stop) - 1) / (0 - static_cast<uint64_t>(step)) + 1;
   constexpr uint64_t kMaxRange = 100000;
-  if (length > kMaxRange) fail(ErrorCode::budget, "range too big: the sandbox blocks ranges larger than {}, got {}; loop over less", kMaxRange, length);
+  if (length > kMaxRange)
+    fail(ErrorCode::budget, "range too big: the sandbox blocks ranges larger than {}, got {}; loop over less", kMaxRange, length);
   return Value(Kind::range, r.heap().make<RangeObject>(0, start, step, static_cast<int64_t>(length), stop));
 }
 
@@ -212,9 +248,12 @@ Value strftime_now(Render& r, const Value&, Args& args) {
 }
 
 constexpr std::string_view kWords =
-    "a ac accumsan ad adipiscing aenean aliquam aliquet amet ante aptent arcu at auctor augue bibendum blandit commodo condimentum congue "
-    "consectetuer consequat conubia convallis cras cubilia cum curabitur curae cursus dapibus diam dictum dictumst dignissim dis dolor donec "
-    "dui duis egestas eget eleifend elementum elit enim erat eros est et etiam eu euismod facilisi facilisis fames faucibus felis fermentum";
+    "a ac accumsan ad adipiscing aenean aliquam aliquet amet ante aptent arcu at auctor augue bibendum blandit commodo "
+    "condimentum congue "
+    "consectetuer consequat conubia convallis cras cubilia cum curabitur curae cursus dapibus diam dictum dictumst dignissim dis "
+    "dolor donec "
+    "dui duis egestas eget eleifend elementum elit enim erat eros est et etiam eu euismod facilisi facilisis fames faucibus "
+    "felis fermentum";
 
 /// Filler text: n paragraphs of min to max words, as <p> unless html is off.
 Value lipsum(Render& r, const Value&, Args& args) {
@@ -252,8 +291,9 @@ Value lipsum(Render& r, const Value&, Args& args) {
 }
 
 constexpr GlobalRow kGlobals[] = {
-    {"range", make_range}, {"dict", make_dict}, {"namespace", make_namespace}, {"cycler", make_cycler}, {"joiner", make_joiner},
-    {"raise_exception", raise_exception}, {"strftime_now", strftime_now}, {"lipsum", lipsum},
+    {"range", make_range},          {"dict", make_dict},     {"namespace", make_namespace},
+    {"cycler", make_cycler},        {"joiner", make_joiner}, {"raise_exception", raise_exception},
+    {"strftime_now", strftime_now}, {"lipsum", lipsum},
 };
 
 template <typename Row, size_t n>

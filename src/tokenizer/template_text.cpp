@@ -73,12 +73,23 @@ std::string escape_html(std::string_view text) {
   out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -104,18 +115,21 @@ int64_t Render::n_chars(const Value& v) {
 std::string Render::text(const Value& v) {
   switch (v.kind()) {
     case Kind::missing:
-    case Kind::undefined: return "";
+    case Kind::undefined:
+      return "";
     case Kind::string:
       work(v.text().size());
       return v.text();
-    default: return repr(v);
+    default:
+      return repr(v);
   }
 }
 
 std::string Render::repr(const Value& v) {
   step();
   struct Showing {
-    Showing(std::vector<const Object*>& list, const Value& v) : list(list), is_container(v.is_sequence() || v.is(Kind::dict) || v.is(Kind::name_space)) {
+    Showing(std::vector<const Object*>& list, const Value& v)
+        : list(list), is_container(v.is_sequence() || v.is(Kind::dict) || v.is(Kind::name_space)) {
       if (!is_container) return;
       again = std::find(list.begin(), list.end(), v.object()) != list.end();
       list.push_back(v.object());
@@ -126,14 +140,20 @@ std::string Render::repr(const Value& v) {
     std::vector<const Object*>& list;
     bool is_container, again = false;
   } showing(shown_, v);
-  if (showing.again) return v.is(Kind::list) ? "[...]" : v.is(Kind::tuple) ? "(...)" : v.is(Kind::dict) ? "{...}" : "<Namespace {...}>";
+  if (showing.again)
+    return v.is(Kind::list) ? "[...]" : v.is(Kind::tuple) ? "(...)" : v.is(Kind::dict) ? "{...}" : "<Namespace {...}>";
   switch (v.kind()) {
     case Kind::missing:
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "None";
-    case Kind::boolean: return v.boolean() ? "True" : "False";
-    case Kind::integer: return fmt::format("{}", v.integer());
-    case Kind::floating: return float_repr(v.floating());
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+      return v.boolean() ? "True" : "False";
+    case Kind::integer:
+      return fmt::format("{}", v.integer());
+    case Kind::floating:
+      return float_repr(v.floating());
     case Kind::string: {
       work(v.text().size());
       heap_.check(v.text().size());
@@ -167,7 +187,8 @@ std::string Render::repr(const Value& v) {
     }
     case Kind::range: {
       const auto& r = v.as<RangeObject>();
-      return r.step == 1 ? fmt::format("range({}, {})", r.start, r.stop) : fmt::format("range({}, {}, {})", r.start, r.stop, r.step);
+      return r.step == 1 ? fmt::format("range({}, {})", r.start, r.stop)
+                         : fmt::format("range({}, {}, {})", r.start, r.stop, r.step);
     }
     case Kind::view: {
       const Deeper deeper(*this);
@@ -185,18 +206,22 @@ std::string Render::repr(const Value& v) {
       }
       return out + "}>";
     }
-    case Kind::macro: return fmt::format("<Macro {}>", string_repr(v.as<MacroObject>().stmt->text));
+    case Kind::macro:
+      return fmt::format("<Macro {}>", string_repr(v.as<MacroObject>().stmt->text));
     case Kind::loop: {
       auto& loop = v.as<LoopObject>();
       return fmt::format("<LoopContext {}/{}>", loop.index0 + 1, loop.length(*this));
     }
-    case Kind::function: return fmt::format("<built-in method {}>", v.as<FunctionObject>().name);
-    case Kind::iterator: return fmt::format("<{} object>", type_name(v));
+    case Kind::function:
+      return fmt::format("<built-in method {}>", v.as<FunctionObject>().name);
+    case Kind::iterator:
+      return fmt::format("<{} object>", type_name(v));
     case Kind::block:
       if (!v.as<BlockObject>().stmt) return "<TemplateReference None>";
       return "<BlockReference object>";
     case Kind::cycler:
-    case Kind::joiner: return fmt::format("<{} object>", type_name(v));
+    case Kind::joiner:
+      return fmt::format("<{} object>", type_name(v));
   }
   return "";
 }
@@ -207,21 +232,42 @@ namespace {
 
 class JsonWriter {
  public:
-  JsonWriter(Render& render, bool ascii, bool sorted, const std::string* indent, std::string item_separator, std::string key_separator)
-      : render_(render), ascii_(ascii), sorted_(sorted), indent_(indent), item_separator_(std::move(item_separator)), key_separator_(std::move(key_separator)) {}
+  JsonWriter(Render& render, bool ascii, bool sorted, const std::string* indent, std::string item_separator,
+             std::string key_separator)
+      : render_(render),
+        ascii_(ascii),
+        sorted_(sorted),
+        indent_(indent),
+        item_separator_(std::move(item_separator)),
+        key_separator_(std::move(key_separator)) {}
 
   void write(const Value& v) {
     render_.step();
     switch (v.kind()) {
-      case Kind::none: out += "null"; break;
-      case Kind::boolean: out += v.boolean() ? "true" : "false"; break;
-      case Kind::integer: out += fmt::format("{}", v.integer()); break;
-      case Kind::floating: out += number(v.floating()); break;
-      case Kind::string: string(v.text()); break;
+      case Kind::none:
+        out += "null";
+        break;
+      case Kind::boolean:
+        out += v.boolean() ? "true" : "false";
+        break;
+      case Kind::integer:
+        out += fmt::format("{}", v.integer());
+        break;
+      case Kind::floating:
+        out += number(v.floating());
+        break;
+      case Kind::string:
+        string(v.text());
+        break;
       case Kind::list:
-      case Kind::tuple: sequence(v.sequence().items); break;
-      case Kind::dict: dict(v.dict()); break;
-      default: render_.error("Object of type {} is not JSON serializable", type_name(v));
+      case Kind::tuple:
+        sequence(v.sequence().items);
+        break;
+      case Kind::dict:
+        dict(v.dict());
+        break;
+      default:
+        render_.error("Object of type {} is not JSON serializable", type_name(v));
     }
     render_.heap().check(out.size());
   }
@@ -262,12 +308,18 @@ class JsonWriter {
 
   std::string key(const Value& k) {
     switch (k.kind()) {
-      case Kind::string: return k.text();
-      case Kind::none: return "null";
-      case Kind::boolean: return k.boolean() ? "true" : "false";
-      case Kind::integer: return fmt::format("{}", k.integer());
-      case Kind::floating: return number(k.floating());
-      default: render_.error("keys must be str, int, float, bool or None, not {}", type_name(k));
+      case Kind::string:
+        return k.text();
+      case Kind::none:
+        return "null";
+      case Kind::boolean:
+        return k.boolean() ? "true" : "false";
+      case Kind::integer:
+        return fmt::format("{}", k.integer());
+      case Kind::floating:
+        return number(k.floating());
+      default:
+        render_.error("keys must be str, int, float, bool or None, not {}", type_name(k));
     }
   }
 
@@ -320,13 +372,27 @@ class JsonWriter {
     for (size_t at = 0; at < text.size();) {
       const char c = text[at];
       switch (c) {
-        case '"': out += "\\\""; break;
-        case '\\': out += "\\\\"; break;
-        case '\n': out += "\\n"; break;
-        case '\r': out += "\\r"; break;
-        case '\t': out += "\\t"; break;
-        case '\f': out += "\\f"; break;
-        case '\b': out += "\\b"; break;
+        case '"':
+          out += "\\\"";
+          break;
+        case '\\':
+          out += "\\\\";
+          break;
+        case '\n':
+          out += "\\n";
+          break;
+        case '\r':
+          out += "\\r";
+          break;
+        case '\t':
+          out += "\\t";
+          break;
+        case '\f':
+          out += "\\f";
+          break;
+        case '\b':
+          out += "\\b";
+          break;
         default:
           if (static_cast<unsigned char>(c) < 0x20 || (ascii_ && c == 0x7F)) {
             unicode(static_cast<unsigned char>(c));
@@ -375,7 +441,8 @@ Value to_json(Render& r, const Value& input, Args& args) {
     item_separator = pair[0].text();
     key_separator = pair[1].text();
   }
-  JsonWriter writer(r, !a[0].is_missing() && r.truth(a[0]), !a[3].is_missing() && r.truth(a[3]), indented ? &indent : nullptr, item_separator, key_separator);
+  JsonWriter writer(r, !a[0].is_missing() && r.truth(a[0]), !a[3].is_missing() && r.truth(a[3]), indented ? &indent : nullptr,
+                    item_separator, key_separator);
   writer.write(input);
   return r.string(std::move(writer.out));
 }

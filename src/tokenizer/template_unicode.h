@@ -18,17 +18,17 @@ void append_char(std::string& out, char32_t c);
 std::u32string decode(std::string_view text);
 std::string encode(std::u32string_view text);
 
-bool is_space(char32_t c);       // str.isspace of one character; also \s of re
-bool is_printable(char32_t c);   // str.isprintable
+bool is_space(char32_t c);      // str.isspace of one character; also \s of re
+bool is_printable(char32_t c);  // str.isprintable
 bool is_upper(char32_t c);
 bool is_lower(char32_t c);
 bool is_title(char32_t c);
 bool is_cased(char32_t c);
 bool is_alpha(char32_t c);
-bool is_decimal(char32_t c);     // Nd
-bool is_digit(char32_t c);       // Nd and the superscripts and circled digits
-bool is_numeric(char32_t c);     // Nd, Nl, No
-bool is_word(char32_t c);        // \w of re
+bool is_decimal(char32_t c);  // Nd
+bool is_digit(char32_t c);    // Nd and the superscripts and circled digits
+bool is_numeric(char32_t c);  // Nd, Nl, No
+bool is_word(char32_t c);     // \w of re
 bool is_identifier_start(char32_t c);
 bool is_identifier_part(char32_t c);
 

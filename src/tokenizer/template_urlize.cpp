@@ -9,7 +9,9 @@ namespace phial::tmpl {
 namespace {
 
 bool starts(std::string_view text, std::string_view with) { return text.substr(0, with.size()) == with; }
-bool ends(std::string_view text, std::string_view with) { return text.size() >= with.size() && text.substr(text.size() - with.size()) == with; }
+bool ends(std::string_view text, std::string_view with) {
+  return text.size() >= with.size() && text.substr(text.size() - with.size()) == with;
+}
 
 /// `test` holds for every character, and there are `least` to `most` of them.
 template <typename F>
@@ -40,10 +42,12 @@ bool is_ip(std::string_view host) {
   if (starts(host, "[") && ends(host, "]")) {
     const auto groups = parts_of(host.substr(1, host.size() - 2), ':');
     const auto is_hex = [](char32_t c) { return is_ascii_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
-    return groups.size() >= 3 && groups.size() <= 9 && std::all_of(groups.begin(), groups.end(), [&](std::string_view g) { return all(g, 0, 4, is_hex); });
+    return groups.size() >= 3 && groups.size() <= 9 &&
+           std::all_of(groups.begin(), groups.end(), [&](std::string_view g) { return all(g, 0, 4, is_hex); });
   }
   const auto bytes = parts_of(host, '.');
-  return bytes.size() == 4 && std::all_of(bytes.begin(), bytes.end(), [](std::string_view b) { return all(b, 1, 3, is_ascii_digit); });
+  return bytes.size() == 4 &&
+         std::all_of(bytes.begin(), bytes.end(), [](std::string_view b) { return all(b, 1, 3, is_ascii_digit); });
 }
 
 bool is_web_address(std::string_view word) {
@@ -69,7 +73,8 @@ bool is_web_address(std::string_view word) {
   }
   const std::string_view top = labels.back();
   if (has_scheme || has_www) {
-    return all(top, 2, 63, is_letter) || (starts(lower(top), "xn--") && all(top.substr(4), 2, 59, [](char32_t c) { return is_word(c) || c == '%'; }));
+    return all(top, 2, 63, is_letter) ||
+           (starts(lower(top), "xn--") && all(top.substr(4), 2, 59, [](char32_t c) { return is_word(c) || c == '%'; }));
   }
   constexpr std::string_view kTop[] = {"com", "net", "int", "edu", "gov", "org", "info", "mil"};
   if (labels.size() < 2 || std::find(std::begin(kTop), std::end(kTop), lower(top)) == std::end(kTop)) return false;
@@ -83,7 +88,8 @@ bool is_mail_address(std::string_view word) {
   const size_t dot = domain.rfind('.');
   if (dot == std::string_view::npos || dot == 0 || !all(domain.substr(dot + 1), 1, INT64_MAX, is_word)) return false;
   size_t first = 0;
-  return is_word(next_char(domain, first)) && all(domain.substr(0, dot), 1, INT64_MAX, [](char32_t c) { return is_word(c) || c == '.' || c == '-'; });
+  return is_word(next_char(domain, first)) &&
+         all(domain.substr(0, dot), 1, INT64_MAX, [](char32_t c) { return is_word(c) || c == '.' || c == '-'; });
 }
 
 size_t count(std::string_view text, std::string_view what) {
@@ -179,7 +185,8 @@ Value urlize_filter(Render& r, const Value& v, Args& args) {
       link = web(starts(w.middle, "https://") || starts(w.middle, "http://") ? w.middle : "https://" + w.middle);
     } else if (starts(w.middle, "mailto:") && is_mail_address(std::string_view(w.middle).substr(7))) {
       link = "<a href=\"" + w.middle + "\">" + w.middle.substr(7) + "</a>";
-    } else if (!starts(w.middle, "www.") && !starts(w.middle, "@") && w.middle.find(':') == std::string::npos && is_mail_address(w.middle)) {
+    } else if (!starts(w.middle, "www.") && !starts(w.middle, "@") && w.middle.find(':') == std::string::npos &&
+               is_mail_address(w.middle)) {
       link = "<a href=\"mailto:" + w.middle + "\">" + w.middle + "</a>";
     } else {
       link = w.middle;

@@ -7,7 +7,8 @@ namespace phial::tmpl {
 
 void Heap::check(size_t bytes) const {
   if (bytes > max_bytes_ || used_ > max_bytes_ - bytes) {
-    fail(ErrorCode::budget, "the chat template needs more than {} bytes for its values and output; simplify it or raise the budget", max_bytes_);
+    fail(ErrorCode::budget,
+         "the chat template needs more than {} bytes for its values and output; simplify it or raise the budget", max_bytes_);
   }
 }
 

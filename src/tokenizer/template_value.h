@@ -19,8 +19,25 @@ struct Stmt;
 
 enum class Kind : uint8_t {
   missing,  // no value at all: an unset variable; never seen by templates
-  undefined, none, boolean, integer, floating,
-  string, list, tuple, dict, range, view, iterator, name_space, macro, function, loop, cycler, joiner, block
+  undefined,
+  none,
+  boolean,
+  integer,
+  floating,
+  string,
+  list,
+  tuple,
+  dict,
+  range,
+  view,
+  iterator,
+  name_space,
+  macro,
+  function,
+  loop,
+  cycler,
+  joiner,
+  block
 };
 
 struct Object {
@@ -128,7 +145,9 @@ class Value {
   double as_double() const { return kind_ == Kind::floating ? u_.d : static_cast<double>(u_.i); }
   Object* object() const { return u_.o; }
   template <typename T>
-  T& as() const { return *static_cast<T*>(u_.o); }
+  T& as() const {
+    return *static_cast<T*>(u_.o);
+  }
   inline StringObject& string() const;
   inline const std::string& text() const;
   inline SequenceObject& sequence() const;
@@ -150,9 +169,9 @@ struct UndefinedObject : Object {
 
 struct StringObject : Object {
   StringObject(Heap& heap, std::string text, bool markup) : Object(heap), text(std::move(text)), markup(markup) {}
-  std::string text;         // UTF-8
-  bool markup;              // safe for HTML: escaping leaves it alone
-  int64_t n_chars = -1;     // code points, counted when asked for
+  std::string text;      // UTF-8
+  bool markup;           // safe for HTML: escaping leaves it alone
+  int64_t n_chars = -1;  // code points, counted when asked for
 };
 
 struct SequenceObject : Object {  // list and tuple; never changes once built
@@ -207,7 +226,8 @@ struct Args {
 using Function = Value (*)(Render& render, const Value& self, Args& args);
 
 struct FunctionObject : Object {  // a builtin function, or a method bound to its value
-  FunctionObject(Heap& heap, const char* name, Function call, Value self) : Object(heap), name(name), call(call), self(std::move(self)) {}
+  FunctionObject(Heap& heap, const char* name, Function call, Value self)
+      : Object(heap), name(name), call(call), self(std::move(self)) {}
   void clear() override { self = Value(); }
   const char* name;
   Function call;

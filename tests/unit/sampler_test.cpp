@@ -83,7 +83,8 @@ ErrorCode code_of(const std::function<void()>& body) {
 
 TEST_CASE("exact_exp and exact_log agree with the C library within a few units in the last place") {
   for (double x = -30; x < 30; x += 0.0371) CHECK(exact_exp(x) == doctest::Approx(std::exp(x)).epsilon(4e-16));
-  for (double x = 1e-9; x < 1e9; x *= 1.37) CHECK(std::fabs(exact_log(x) - std::log(x)) <= 4e-16 * std::max(1.0, std::fabs(std::log(x))));
+  for (double x = 1e-9; x < 1e9; x *= 1.37)
+    CHECK(std::fabs(exact_log(x) - std::log(x)) <= 4e-16 * std::max(1.0, std::fabs(std::log(x))));
   CHECK(exact_exp(-1e9) == 0);
   CHECK(exact_log(0) == -std::numeric_limits<double>::infinity());
   CHECK(exact_log(1) == 0);
@@ -234,17 +235,17 @@ TEST_CASE("repetition, frequency and presence penalties") {
   Sampler repeat(p, letters());
   repeat.accept(0);
   repeat.accept(1);
-  CHECK(repeat.sample(std::vector<float>{3.9f, -1, 2.0f}) == 2);      // 3.9 / 2 < 2
-  CHECK(repeat.sample(std::vector<float>{4.1f, -1, 2.0f}) == 0);      // 4.1 / 2 > 2
-  CHECK(repeat.sample(std::vector<float>{-9, -1, -1.9f}) == 2);       // -1 * 2 < -1.9
+  CHECK(repeat.sample(std::vector<float>{3.9f, -1, 2.0f}) == 2);  // 3.9 / 2 < 2
+  CHECK(repeat.sample(std::vector<float>{4.1f, -1, 2.0f}) == 0);  // 4.1 / 2 > 2
+  CHECK(repeat.sample(std::vector<float>{-9, -1, -1.9f}) == 2);   // -1 * 2 < -1.9
   CHECK(repeat.sample(std::vector<float>{-9, -1, -2.1f}) == 1);
   p.repeat_penalty = 1;
   p.frequency_penalty = 0.5f;
   p.presence_penalty = 1.0f;
   Sampler count(p, letters());
   for (int id : {0, 0, 0, 1}) count.accept(id);
-  CHECK(count.sample(std::vector<float>{4.6f, 2.0f, 2.0f}) == 0);     // 4.6 - 2.5 = 2.1
-  CHECK(count.sample(std::vector<float>{4.4f, 2.0f, 2.0f}) == 2);     // 1.9, 0.5, 2.0
+  CHECK(count.sample(std::vector<float>{4.6f, 2.0f, 2.0f}) == 0);  // 4.6 - 2.5 = 2.1
+  CHECK(count.sample(std::vector<float>{4.4f, 2.0f, 2.0f}) == 2);  // 1.9, 0.5, 2.0
   p.repeat_last_n = 1;
   Sampler last(p, letters());
   for (int id : {0, 0, 0, 1}) last.accept(id);

@@ -19,7 +19,8 @@ std::string render(const std::string& source, const std::string& variables = "{}
 }
 
 /// The code and text of the error; fails the test when there is none.
-std::pair<std::string, std::string> error_of(const std::string& source, const std::string& variables = "{}", const TemplateBudget& budget = {}) {
+std::pair<std::string, std::string> error_of(const std::string& source, const std::string& variables = "{}",
+                                             const TemplateBudget& budget = {}) {
   try {
     const std::string text = render(source, variables, budget);
     FAIL_CHECK("no error; text of " << text.size() << " bytes for " << source.substr(0, 80));
@@ -38,9 +39,12 @@ std::string repeat(const std::string& text, int n) {
 }
 
 constexpr const char* kPhi35 =
-    "{% for message in messages %}{% if message['role'] == 'system' and message['content'] %}{{'<|system|>\\n' + message['content'] + '<|end|>\\n'}}"
-    "{% elif message['role'] == 'user' %}{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'assistant' %}"
-    "{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}"
+    "{% for message in messages %}{% if message['role'] == 'system' and message['content'] %}{{'<|system|>\\n' + "
+    "message['content'] + '<|end|>\\n'}}"
+    "{% elif message['role'] == 'user' %}{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == "
+    "'assistant' %}"
+    "{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ "
+    "'<|assistant|>\\n' }}"
     "{% else %}{{ eos_token }}{% endif %}";
 
 /// Runs on a thread with a stack of 256 KiB.
@@ -61,11 +65,12 @@ void on_small_stack(const std::function<void()>& body) {
 }  // namespace
 
 TEST_CASE("Phi-3.5's template") {
-  const std::string messages = R"("messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße 你好"}])";
+  const std::string messages =
+      R"("messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Gr\u00fc\u00dfe"}])";
   CHECK(render(kPhi35, "{" + messages + R"(, "add_generation_prompt": true})") ==
-        "<|system|>\nBe brief.<|end|>\n<|user|>\nGrüße 你好<|end|>\n<|assistant|>\n");
+        "<|system|>\nBe brief.<|end|>\n<|user|>\nGr\u00fc\u00dfe<|end|>\n<|assistant|>\n");
   CHECK(render(kPhi35, "{" + messages + R"(, "add_generation_prompt": false, "eos_token": "<|endoftext|>"})") ==
-        "<|system|>\nBe brief.<|end|>\n<|user|>\nGrüße 你好<|end|>\n<|endoftext|>");
+        "<|system|>\nBe brief.<|end|>\n<|user|>\nGr\u00fc\u00dfe<|end|>\n<|endoftext|>");
   CHECK(render(kPhi35, R"({"messages": []})") == "");
   CHECK(code_of(kPhi35, R"({"messages": [{"role": "user"}]})") == "TEMPLATE");  // content is missing
 }
@@ -113,25 +118,58 @@ TEST_CASE("variables must be a JSON object") {
 }
 
 TEST_CASE("D07: no way to Python's object model") {
-  for (const char* expression : {"x.__class__", "x.__class__.__mro__[1].__subclasses__()", "''.__class__.__base__", "cycler.__init__.__globals__",
-                                 "joiner.__init__.__globals__.os", "self.__init__", "namespace.__init__", "x['__class__']['__mro__']", "x|attr('__class__')",
-                                 "[]|map(attribute='__class__')|list|first.__class__", "(1).__class__", "range.__self__", "'{0.__class__}'.format(x)",
-                                 "raise_exception.__globals__", "x.append(1)", "l.append(1)", "d.update({})", "namespace(_x=1)", "d.pop('a')",
-                                 "l.sort()", "loop.__class__", "m.__call__"}) {
+  for (const char* expression : {"x.__class__",
+                                 "x.__class__.__mro__[1].__subclasses__()",
+                                 "''.__class__.__base__",
+                                 "cycler.__init__.__globals__",
+                                 "joiner.__init__.__globals__.os",
+                                 "self.__init__",
+                                 "namespace.__init__",
+                                 "x['__class__']['__mro__']",
+                                 "x|attr('__class__')",
+                                 "[]|map(attribute='__class__')|list|first.__class__",
+                                 "(1).__class__",
+                                 "range.__self__",
+                                 "'{0.__class__}'.format(x)",
+                                 "raise_exception.__globals__",
+                                 "x.append(1)",
+                                 "l.append(1)",
+                                 "d.update({})",
+                                 "namespace(_x=1)",
+                                 "d.pop('a')",
+                                 "l.sort()",
+                                 "loop.__class__",
+                                 "m.__call__"}) {
     CAPTURE(expression);
-    CHECK(code_of(std::string("{% macro m() %}{% endmacro %}{{ ") + expression + " }}", R"({"x": "text", "l": [1], "d": {"a": 1}})") == "TEMPLATE");
+    CHECK(code_of(std::string("{% macro m() %}{% endmacro %}{{ ") + expression + " }}",
+                  R"({"x": "text", "l": [1], "d": {"a": 1}})") == "TEMPLATE");
   }
 }
 
 TEST_CASE("D08: steps, bytes and seconds are bounded") {
-  for (const char* source : {"{% for i in range(10**9) %}x{% endfor %}", "{% for i in range(10**5) %}{% for j in range(10**5) %}{% endfor %}{% endfor %}",
-                             "{{ 'a' * 10**9 }}", "{{ [0] * 10**10 }}", "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
-                             "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "{{ 'x'.center(10**9) }}", "{{ '%1000000000d' % 1 }}",
-                             "{{ '{:>1000000000}'.format(1) }}", "{{ 'ab'|indent(10**9) }}", "{{ ('a' * 10**6).replace('a', 'b' * 10**6) }}", "{{ [1]|tojson(indent=10**9) }}",
-                             "{{ (['a'] * 10**5)|join('x' * 10**5) }}", "{% set ns = namespace(a=[]) %}{% for i in range(100000) %}{% for j in range(100000) %}{% set ns.a = [ns.a, i] %}{% endfor %}{% endfor %}",
-                             "{% for i in range(100000) %}{% for j in range(1000) %}{{ 'a long text that is written very often' }}{% endfor %}{% endfor %}",
-                             "{% set s = 'ab' * 10**6 %}{% for i in range(100000) %}{{ s.count('b') and '' }}{% endfor %}", "{{ 'x'.zfill(10**9) }}", "{{ 'x'.ljust(10**9) }}",
-                             "{{ '\t'.expandtabs(10**9) }}", "{{ [1]|batch(10**9, 0)|list }}", "{{ (range(99999)|list * 600)|sort|length }}"}) {
+  for (const char* source : {"{% for i in range(10**9) %}x{% endfor %}",
+                             "{% for i in range(10**5) %}{% for j in range(10**5) %}{% endfor %}{% endfor %}",
+                             "{{ 'a' * 10**9 }}",
+                             "{{ [0] * 10**10 }}",
+                             "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+                             "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+                             "{{ 'x'.center(10**9) }}",
+                             "{{ '%1000000000d' % 1 }}",
+                             "{{ '{:>1000000000}'.format(1) }}",
+                             "{{ 'ab'|indent(10**9) }}",
+                             "{{ ('a' * 10**6).replace('a', 'b' * 10**6) }}",
+                             "{{ [1]|tojson(indent=10**9) }}",
+                             "{{ (['a'] * 10**5)|join('x' * 10**5) }}",
+                             "{% set ns = namespace(a=[]) %}{% for i in range(100000) %}{% for j in range(100000) %}{% set ns.a "
+                             "= [ns.a, i] %}{% endfor %}{% endfor %}",
+                             "{% for i in range(100000) %}{% for j in range(1000) %}{{ 'a long text that is written very often' "
+                             "}}{% endfor %}{% endfor %}",
+                             "{% set s = 'ab' * 10**6 %}{% for i in range(100000) %}{{ s.count('b') and '' }}{% endfor %}",
+                             "{{ 'x'.zfill(10**9) }}",
+                             "{{ 'x'.ljust(10**9) }}",
+                             "{{ '\t'.expandtabs(10**9) }}",
+                             "{{ [1]|batch(10**9, 0)|list }}",
+                             "{{ (range(99999)|list * 600)|sort|length }}"}) {
     CAPTURE(source);
     const auto start = std::chrono::steady_clock::now();
     CHECK(code_of(source) == "BUDGET");
@@ -143,7 +181,8 @@ TEST_CASE("D08: steps, bytes and seconds are bounded") {
   small = {};
   small.max_bytes = 100000;
   CHECK(error_of("{{ 'a' * 200000 }}", "{}", small).first == "BUDGET");
-  CHECK(render("{% for i in range(100000) %}{% set x = 'a' * 1000 %}{% endfor %}done") == "done");  // what is dropped counts no longer
+  CHECK(render("{% for i in range(100000) %}{% set x = 'a' * 1000 %}{% endfor %}done") ==
+        "done");  // what is dropped counts no longer
 }
 
 TEST_CASE("D09: nesting is bounded, on a stack of 256 KiB") {
@@ -160,7 +199,9 @@ TEST_CASE("D09: nesting is bounded, on a stack of 256 KiB") {
     CHECK(code == "DEPTH");
   };
   check("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}");
-  check("{% macro m(x) %}{% if true %}{% for i in [1] %}{% set y %}{{ ((m([x]))) }}{% endset %}{% endfor %}{% endif %}{% endmacro %}{{ m(1) }}");
+  check(
+      "{% macro m(x) %}{% if true %}{% for i in [1] %}{% set y %}{{ ((m([x]))) }}{% endset %}{% endfor %}{% endif %}{% endmacro "
+      "%}{{ m(1) }}");
   check("{{ " + repeat("(", 10000) + "1" + repeat(")", 10000) + " }}");
   check("{{ " + repeat("[", 10000) + repeat("]", 10000) + " }}");
   check("{{ " + repeat("{'a':", 10000) + "1" + repeat("}", 10000) + " }}");
@@ -181,8 +222,11 @@ TEST_CASE("D09: nesting is bounded, on a stack of 256 KiB") {
   check("{% set " + repeat("(", 10000) + "a" + repeat(")", 10000) + " = 1 %}");
   check("{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a }}");
   check("{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% set ns.a = {'a': ns.a} %}{% endfor %}{{ ns.a|tojson }}");
-  check("{% set ns = namespace(a=1, b=1) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% set ns.b = [ns.b] %}{% endfor %}{{ ns.a == ns.b }}");
-  check("{% set ns = namespace(a=[1]) %}{% for i in range(5000) %}{% set ns.a = ns.a|map('string') %}{% endfor %}{{ ns.a|list }}");
+  check(
+      "{% set ns = namespace(a=1, b=1) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% set ns.b = [ns.b] %}{% endfor %}{{ "
+      "ns.a == ns.b }}");
+  check(
+      "{% set ns = namespace(a=[1]) %}{% for i in range(5000) %}{% set ns.a = ns.a|map('string') %}{% endfor %}{{ ns.a|list }}");
   check("{% for i in [1] recursive %}{{ loop([i]) }}{% endfor %}");
   CHECK(render("{{ [1, 2] == [1] }}{{ [[1]] == [[1], 2] }}") == "FalseFalse");
 }
@@ -190,7 +234,8 @@ TEST_CASE("D09: nesting is bounded, on a stack of 256 KiB") {
 TEST_CASE("chains and cycles of objects are freed without using the stack") {
   on_small_stack([] {
     CHECK(render("{% set ns = namespace(a=1) %}{% for i in range(90000) %}{% set ns.a = [ns.a] %}{% endfor %}ok") == "ok");
-    CHECK(render("{% set ns = namespace() %}{% set ns.a = ns %}{% set ns.b = [ns] %}{{ ns }}") == "<Namespace {'a': <Namespace {...}>, 'b': [<Namespace {...}>]}>");
+    CHECK(render("{% set ns = namespace() %}{% set ns.a = ns %}{% set ns.b = [ns] %}{{ ns }}") ==
+          "<Namespace {'a': <Namespace {...}>, 'b': [<Namespace {...}>]}>");
     CHECK(render("{% macro m() %}{% macro n() %}{{ n }}{% endmacro %}{{ n() }}{% endmacro %}{{ m() }}") == "<Macro 'n'>");
     CHECK(render(repeat("{% if true %}", 97) + "{{ " + repeat("1 + ", 240) + "1 }}" + repeat("{% endif %}", 97)) == "241");
     CHECK(render("{% macro m(n) %}{% if n > 0 %}{{ m(n - 1) }}{% endif %}{{ n }},{% endmacro %}{{ m(20) }}").size() == 53);
@@ -198,9 +243,28 @@ TEST_CASE("chains and cycles of objects are freed without using the stack") {
 }
 
 TEST_CASE("syntax errors are TEMPLATE errors") {
-  for (const char* source : {"{{", "{% if", "{% if x %}", "{{ }}", "{% nope %}", "{{ 1 + }}", "{{ x|nope }}", "{{ x is nope }}", "{{ 'a }}", "{% set 1 = 2 %}", "{% endfor %}",
-                             "{% break %}", "{# x", "{% raw %}", "{{ 99999999999999999999 }}", "\xff{{ x }}", "{{ a b }}", "{% do x %}", "{{ '\\ud800' }}", "{% include 'x' %}",
-                             "{% extends 'x' %}", "{% import 'x' as y %}"}) {
+  for (const char* source : {"{{",
+                             "{% if",
+                             "{% if x %}",
+                             "{{ }}",
+                             "{% nope %}",
+                             "{{ 1 + }}",
+                             "{{ x|nope }}",
+                             "{{ x is nope }}",
+                             "{{ 'a }}",
+                             "{% set 1 = 2 %}",
+                             "{% endfor %}",
+                             "{% break %}",
+                             "{# x",
+                             "{% raw %}",
+                             "{{ 99999999999999999999 }}",
+                             "\xff{{ x }}",
+                             "{{ a b }}",
+                             "{% do x %}",
+                             "{{ '\\ud800' }}",
+                             "{% include 'x' %}",
+                             "{% extends 'x' %}",
+                             "{% import 'x' as y %}"}) {
     CAPTURE(source);
     CHECK(code_of(source) == "TEMPLATE");
   }
