@@ -11,7 +11,11 @@ namespace phial {
 namespace tmpl {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+constexpr std::ptrdiff_t kMaxStack = 2 << 20;  // frames are several times larger in such builds
+#else
 constexpr std::ptrdiff_t kMaxStack = 168 << 10;
+#endif
 constexpr uint64_t kStepsPerCheck = 2048;
 
 std::optional<Render::Time> parse_time(const std::string& text) {

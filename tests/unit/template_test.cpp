@@ -47,11 +47,17 @@ constexpr const char* kPhi35 =
     "'<|assistant|>\\n' }}"
     "{% else %}{{ eos_token }}{% endif %}";
 
-/// Runs on a thread with a stack of 256 KiB.
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+constexpr size_t kSmallStack = 4 << 20;  // frames are several times larger in such builds
+#else
+constexpr size_t kSmallStack = 256 << 10;
+#endif
+
+/// Runs on a thread with a small stack.
 void on_small_stack(const std::function<void()>& body) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  REQUIRE(pthread_attr_setstacksize(&attributes, 256 << 10) == 0);
+  REQUIRE(pthread_attr_setstacksize(&attributes, kSmallStack) == 0);
   pthread_t thread;
   const auto run = [](void* p) -> void* {
     (*static_cast<const std::function<void()>*>(p))();
