@@ -45,7 +45,7 @@ void ProgressBar::clear() {
 ProgressFn ProgressBar::callback() {
   started_ = now_seconds();
   return [this](const Progress& p) {
-    if (notes_ && !p.note.empty()) {
+    if (!p.note.empty() && (notes_ || p.item.empty())) {
       clear();
       fmt::print(stderr, "{}\n", p.note);
     }

@@ -22,4 +22,8 @@ enum class BlockFamily { scaled, scaled_min, super_scaled, super_min };
 template <DType D>
 struct BlockFormat;
 
+/// True for the formats that have such a specialisation.
+template <DType D>
+concept format_has_blocks = requires { sizeof(BlockFormat<D>); };
+
 }  // namespace phial

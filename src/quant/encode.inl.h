@@ -477,22 +477,9 @@ void encode_format(const float* rows, int64_t n_blocks, int64_t row_blocks, cons
 void encode(DType dtype, const float* rows, int64_t n_rows, int64_t row_length, const float* importance, std::byte* out) {
   const int64_t row_blocks = row_length / format_info(dtype).block_values;
   const int64_t n_blocks = n_rows * row_blocks;
-  switch (dtype) {
-#define PHIAL_ENCODE_CASE(D) \
-  case DType::D: return encode_format<DType::D>(rows, n_blocks, row_blocks, importance, out);
-    PHIAL_ENCODE_CASE(q4_0)
-    PHIAL_ENCODE_CASE(q4_1)
-    PHIAL_ENCODE_CASE(q5_0)
-    PHIAL_ENCODE_CASE(q5_1)
-    PHIAL_ENCODE_CASE(q8_0)
-    PHIAL_ENCODE_CASE(q2_k)
-    PHIAL_ENCODE_CASE(q3_k)
-    PHIAL_ENCODE_CASE(q4_k)
-    PHIAL_ENCODE_CASE(q5_k)
-    PHIAL_ENCODE_CASE(q6_k)
-#undef PHIAL_ENCODE_CASE
-    default: break;
-  }
+  visit_dtype(dtype, [&](auto tag) {
+    if constexpr (format_has_blocks<decltype(tag)::value>) encode_format<decltype(tag)::value>(rows, n_blocks, row_blocks, importance, out);
+  });
 }
 
 #undef PHIAL_INLINE

@@ -142,33 +142,34 @@ void on_bytes(const std::byte* block, IntegerBlock& out) {
   kUnpack(reinterpret_cast<Bytes>(block), out);
 }
 
+/// Formats without blocks have no integer view.
+template <DType D>
+constexpr IntegerFormat kView{};
+template <>
+constexpr IntegerFormat kView<DType::q4_0>{32, 32, -8, 7, false, on_bytes<unpack_q4_0>};
+template <>
+constexpr IntegerFormat kView<DType::q4_1>{32, 32, 0, 15, true, on_bytes<unpack_q4_1>};
+template <>
+constexpr IntegerFormat kView<DType::q5_0>{32, 32, -16, 15, false, on_bytes<unpack_q5_0>};
+template <>
+constexpr IntegerFormat kView<DType::q5_1>{32, 32, 0, 31, true, on_bytes<unpack_q5_1>};
+template <>
+constexpr IntegerFormat kView<DType::q8_0>{32, 32, -128, 127, false, on_bytes<unpack_q8_0>};
+template <>
+constexpr IntegerFormat kView<DType::q2_k>{256, 16, 0, 3, true, on_bytes<unpack_q2_k>};
+template <>
+constexpr IntegerFormat kView<DType::q3_k>{256, 16, -4, 3, false, on_bytes<unpack_q3_k>};
+template <>
+constexpr IntegerFormat kView<DType::q4_k>{256, 32, 0, 15, true, on_bytes<unpack_q4_k>};
+template <>
+constexpr IntegerFormat kView<DType::q5_k>{256, 32, 0, 31, true, on_bytes<unpack_q5_k>};
+template <>
+constexpr IntegerFormat kView<DType::q6_k>{256, 16, -32, 31, false, on_bytes<unpack_q6_k>};
+
 }  // namespace
 
 const IntegerFormat& integer_format(DType dtype) {
-  static constexpr IntegerFormat none{0, 0, 0, 0, false, nullptr};
-  static constexpr IntegerFormat q4_0{32, 32, -8, 7, false, on_bytes<unpack_q4_0>};
-  static constexpr IntegerFormat q4_1{32, 32, 0, 15, true, on_bytes<unpack_q4_1>};
-  static constexpr IntegerFormat q5_0{32, 32, -16, 15, false, on_bytes<unpack_q5_0>};
-  static constexpr IntegerFormat q5_1{32, 32, 0, 31, true, on_bytes<unpack_q5_1>};
-  static constexpr IntegerFormat q8_0{32, 32, -128, 127, false, on_bytes<unpack_q8_0>};
-  static constexpr IntegerFormat q2_k{256, 16, 0, 3, true, on_bytes<unpack_q2_k>};
-  static constexpr IntegerFormat q3_k{256, 16, -4, 3, false, on_bytes<unpack_q3_k>};
-  static constexpr IntegerFormat q4_k{256, 32, 0, 15, true, on_bytes<unpack_q4_k>};
-  static constexpr IntegerFormat q5_k{256, 32, 0, 31, true, on_bytes<unpack_q5_k>};
-  static constexpr IntegerFormat q6_k{256, 16, -32, 31, false, on_bytes<unpack_q6_k>};
-  switch (dtype) {
-    case DType::q4_0: return q4_0;
-    case DType::q4_1: return q4_1;
-    case DType::q5_0: return q5_0;
-    case DType::q5_1: return q5_1;
-    case DType::q8_0: return q8_0;
-    case DType::q2_k: return q2_k;
-    case DType::q3_k: return q3_k;
-    case DType::q4_k: return q4_k;
-    case DType::q5_k: return q5_k;
-    case DType::q6_k: return q6_k;
-    default: return none;
-  }
+  return visit_dtype(dtype, [](auto tag) -> const IntegerFormat& { return kView<decltype(tag)::value>; });
 }
 
 }  // namespace phial

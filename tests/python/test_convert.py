@@ -438,7 +438,7 @@ def test_an_interrupt_stops_and_leaves_nothing(tmp_path):
     sparse_checkpoint(work, FIXTURES / "llama-linear", layers=4, hidden=1024, ff=4096, vocab=64000, shard_bytes=600 << 20)
     out = tmp_path / "out" / "x.gguf"
     out.parent.mkdir()
-    p = subprocess.Popen([str(PHIAL), "convert", str(work), "-o", str(out), "--outtype", "q4_k_m", "-t", "1"], stdout=subprocess.DEVNULL,
+    p = subprocess.Popen([str(PHIAL), "convert", str(work), "-o", str(out), "--outtype", "q4_k_m", "-t", "1", "-v"], stdout=subprocess.DEVNULL,
                          stderr=subprocess.PIPE, text=True)
     assert p.stderr.readline()  # the first tensor is done
     p.send_signal(signal.SIGINT)

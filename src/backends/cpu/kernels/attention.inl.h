@@ -285,7 +285,7 @@ inline void attention_split(const AttentionTask& task) {
       int first, end;
       if (set_visible(block, task.positions + row, tile, task.window, first, end)) {
         const int first_group = first / 16, end_group = (end + 15) / 16;
-        switch (kv.k_dtype) {
+        switch (kv.k_dtype) {  // the cache formats
           case DType::f32:
             scores_with(block, KeysF32{reinterpret_cast<const float*>(k_page) + head_at, head_dim}, first_group, end_group);
             break;
@@ -298,7 +298,7 @@ inline void attention_split(const AttentionTask& task) {
                         first_group, end_group);
         }
         block_softmax(block, task, row);
-        switch (kv.v_dtype) {
+        switch (kv.v_dtype) {  // the cache formats
           case DType::f32: values_with(block, ValuesF32{reinterpret_cast<const float*>(v_page) + head_at, head_dim}, state, row); break;
           case DType::f16: values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row); break;
           default: values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);
