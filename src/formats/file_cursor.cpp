@@ -10,7 +10,9 @@ constexpr uint64_t kBuffer = 256 << 10;
 
 }  // namespace
 
-std::string FileCursor::where() const { return fmt::format("{}, byte {}", printable(file_.path(), 1024), position_); }
+std::string FileCursor::where(uint64_t position) const {
+  return fmt::format("{}, byte {}", printable(file_.path(), 1024), position);
+}
 
 void FileCursor::read(std::span<std::byte> out) {
   if (out.size() > remaining())

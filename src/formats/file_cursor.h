@@ -20,8 +20,9 @@ class FileCursor {
 
   uint64_t position() const { return position_; }
   uint64_t remaining() const { return file_.size() - position_; }
-  /// "model.gguf, byte 24": where the next field is.
-  std::string where() const;
+  /// "model.gguf, byte 24": where the next field is, or what was at a position.
+  std::string where() const { return where(position_); }
+  std::string where(uint64_t position) const;
 
   template <typename T>
   T number() {

@@ -61,11 +61,8 @@ GgufFile GgufFile::open(const std::string& path) {
   const auto add_file = [&model](const std::string& file_path) {
     model.files_.push_back(std::make_shared<InputFile>(file_path));
     GgufHeader header = parse_gguf_header(*model.files_.back());
-    for (TensorEntry& tensor : header.tensors) {
-      tensor.file = static_cast<int>(model.files_.size()) - 1;
-      model.add(std::move(tensor));
-    }
-    header.tensors = {};
+    for (TensorEntry& tensor : header.tensors) tensor.file = static_cast<int>(model.files_.size()) - 1;
+    model.add(std::move(header.tensors));
     return header;
   };
 

@@ -136,22 +136,22 @@ class HeaderParser {
     if (n > kGgufMaxEntries) fail(ErrorCode::limit, "{}: {} {}; at most {} are read", where(), n, what, kGgufMaxEntries);
   }
   uint64_t string_length(const char* what) {
-    const std::string at = where();
+    const uint64_t at = cursor_.position();
     const uint64_t n = cursor_.number<uint64_t>();
     if (n > cursor_.remaining())
-      fail(ErrorCode::string_len, "{}: {} has the length {}, the file has {} bytes left; it is damaged or cut short", at, what,
-           n, cursor_.remaining());
+      fail(ErrorCode::string_len, "{}: {} has the length {}, the file has {} bytes left; it is damaged or cut short",
+           cursor_.where(at), what, n, cursor_.remaining());
     return n;
   }
 
   void read_key_and_value() {
-    const std::string at = where();
+    const auto at = [this, begin = cursor_.position()] { return cursor_.where(begin); };
     const uint64_t n = string_length("a metadata key");
     if (n > kGgufMaxKeyLength)
-      fail(ErrorCode::string_len, "{}: a metadata key has the length {}; at most {} is allowed", at, n, kGgufMaxKeyLength);
+      fail(ErrorCode::string_len, "{}: a metadata key has the length {}; at most {} is allowed", at(), n, kGgufMaxKeyLength);
     const std::string key = cursor_.text(n);
     check_gguf_key(key, at);
-    if (header_.metadata.has(key)) fail(ErrorCode::duplicate, "{}: metadata key {} is there twice", at, printable(key));
+    if (header_.metadata.has(key)) fail(ErrorCode::duplicate, "{}: metadata key {} is there twice", at(), printable(key));
     const uint32_t type = cursor_.number<uint32_t>();
     if (type >= kTypeCount)
       fail(ErrorCode::type, "{}: metadata key {} has the value type {}; there are 0 to {}", where(), printable(key), type,
@@ -236,35 +236,35 @@ class HeaderParser {
     if (!alignment)
       fail(ErrorCode::type, "{}: general.alignment has the type {}; it must be u32", printable(file_.path(), 1024),
            meta_type_name(*value));
-    check_gguf_alignment(*alignment, printable(file_.path(), 1024));
+    check_gguf_alignment(*alignment, [this] { return printable(file_.path(), 1024); });
     header_.alignment = *alignment;
   }
 
   void read_tensor() {
-    const std::string at = where();
+    const auto at = [this, begin = cursor_.position()] { return cursor_.where(begin); };
     const uint64_t n = cursor_.number<uint64_t>();
     if (n == 0 || n > kGgufMaxNameLength)
-      fail(ErrorCode::name, "{}: a tensor name has the length {}; 1 to {} are allowed", at, n, kGgufMaxNameLength);
+      fail(ErrorCode::name, "{}: a tensor name has the length {}; 1 to {} are allowed", at(), n, kGgufMaxNameLength);
     TensorEntry tensor;
     tensor.name = cursor_.text(n);
     check_gguf_name(tensor.name, at);
-    const std::string what = at + ": tensor " + printable(tensor.name);
+    const auto what = [&] { return fmt::format("{}: tensor {}", at(), printable(tensor.name)); };
     const uint32_t n_dims = cursor_.number<uint32_t>();
-    if (n_dims > kGgufMaxDims) fail(ErrorCode::n_dims, "{} has {} dimensions; at most {} are allowed", what, n_dims, kGgufMaxDims);
+    if (n_dims > kGgufMaxDims) fail(ErrorCode::n_dims, "{} has {} dimensions; at most {} are allowed", what(), n_dims, kGgufMaxDims);
     tensor.shape.resize(n_dims);
     for (uint32_t d = 0; d < n_dims; ++d) {
       const int64_t extent = cursor_.number<int64_t>();
-      if (extent < 0) fail(ErrorCode::shape, "{}: dimension {} is {}", what, d, extent);
+      if (extent < 0) fail(ErrorCode::shape, "{}: dimension {} is {}", what(), d, extent);
       tensor.shape[n_dims - 1 - d] = extent;  // the file has the fastest axis first
     }
     const uint32_t type = cursor_.number<uint32_t>();
     const auto dtype = dtype_from_gguf(type);
     if (!dtype) {
       if (is_removed_type(type))
-        fail(ErrorCode::type, "{} has the type {}, which was removed from GGUF; convert the original model again", what, type);
+        fail(ErrorCode::type, "{} has the type {}, which was removed from GGUF; convert the original model again", what(), type);
       if (const char* name = known_type(type))
-        fail(ErrorCode::type, "{} has the type {}, which is not supported yet; use a file with another quantization", what, name);
-      fail(ErrorCode::type, "{} has the unknown type {}; the file is damaged or newer than this program", what, type);
+        fail(ErrorCode::type, "{} has the type {}, which is not supported yet; use a file with another quantization", what(), name);
+      fail(ErrorCode::type, "{} has the unknown type {}; the file is damaged or newer than this program", what(), type);
     }
     tensor.dtype = *dtype;
     tensor.n_bytes = gguf_tensor_bytes(tensor.dtype, tensor.shape, what);
@@ -309,41 +309,41 @@ class HeaderParser {
 
 GgufHeader parse_gguf_header(const InputFile& file) { return HeaderParser(file).parse(); }
 
-uint64_t gguf_tensor_bytes(DType dtype, const std::vector<int64_t>& shape, const std::string& where) {
+uint64_t gguf_tensor_bytes(DType dtype, const std::vector<int64_t>& shape, Where where) {
   constexpr auto kMax = CheckedSize(std::numeric_limits<int64_t>::max());
   const FormatInfo& format = format_info(dtype);
   CheckedSize n(1);
   for (int64_t extent : shape) n = n * static_cast<uint64_t>(extent);
   // Before the division, so that whatever another program computes with these numbers fits 64 bits too.
   const CheckedSize bytes = n * format.block_bytes;
-  if (n > kMax || bytes > kMax) fail(ErrorCode::overflow, "{}: its size does not fit 63 bits; the file is damaged", where);
+  if (n > kMax || bytes > kMax) fail(ErrorCode::overflow, "{}: its size does not fit 63 bits; the file is damaged", where());
   const uint64_t row = shape.empty() ? 1 : static_cast<uint64_t>(shape.back());
   if (row % format.block_values != 0)
-    fail(ErrorCode::shape, "{}: rows of {} values are not whole blocks of {} ({})", where, row, format.block_values, format.text);
+    fail(ErrorCode::shape, "{}: rows of {} values are not whole blocks of {} ({})", where(), row, format.block_values, format.text);
   return bytes.value() / format.block_values;
 }
 
-void check_gguf_key(const std::string& key, const std::string& where) {
-  if (key.empty()) fail(ErrorCode::key, "{}: an empty metadata key", where);
+void check_gguf_key(const std::string& key, Where where) {
+  if (key.empty()) fail(ErrorCode::key, "{}: an empty metadata key", where());
   if (key.size() > kGgufMaxKeyLength)
-    fail(ErrorCode::string_len, "{}: a metadata key has the length {}; at most {} is allowed", where, key.size(), kGgufMaxKeyLength);
+    fail(ErrorCode::string_len, "{}: a metadata key has the length {}; at most {} is allowed", where(), key.size(), kGgufMaxKeyLength);
   for (const char c : key)
     if (c < 0x20 || c > 0x7e)
-      fail(ErrorCode::key, "{}: metadata key \"{}\" has bytes that are not printable ASCII", where, printable(key));
+      fail(ErrorCode::key, "{}: metadata key \"{}\" has bytes that are not printable ASCII", where(), printable(key));
 }
 
-void check_gguf_name(const std::string& name, const std::string& where) {
+void check_gguf_name(const std::string& name, Where where) {
   if (name.empty() || name.size() > kGgufMaxNameLength)
-    fail(ErrorCode::name, "{}: tensor name \"{}\" has the length {}; 1 to {} are allowed", where, printable(name), name.size(),
+    fail(ErrorCode::name, "{}: tensor name \"{}\" has the length {}; 1 to {} are allowed", where(), printable(name), name.size(),
          kGgufMaxNameLength);
   for (const char c : name)
     if ((c >= 0 && c < 0x20) || c == 0x7f)
-      fail(ErrorCode::name, "{}: tensor name \"{}\" has control characters", where, printable(name));
+      fail(ErrorCode::name, "{}: tensor name \"{}\" has control characters", where(), printable(name));
 }
 
-void check_gguf_alignment(uint64_t alignment, const std::string& where) {
+void check_gguf_alignment(uint64_t alignment, Where where) {
   if (!std::has_single_bit(alignment) || alignment > kGgufMaxAlignment)
-    fail(ErrorCode::align, "{}: general.alignment is {}; it must be a power of two of at most {}", where, alignment,
+    fail(ErrorCode::align, "{}: general.alignment is {}; it must be a power of two of at most {}", where(), alignment,
          kGgufMaxAlignment);
 }
 

@@ -110,7 +110,7 @@ uint64_t gguf_file_bytes(const Metadata& metadata, const std::vector<GgufTensorP
   return (CheckedSize(gguf_header_bytes(metadata, tensors, offsets).size()).aligned(alignment) + data).value();
 }
 
-uint64_t GgufTensorPlan::n_bytes() const { return gguf_tensor_bytes(dtype, shape, "tensor " + printable(name)); }
+uint64_t GgufTensorPlan::n_bytes() const { return gguf_tensor_bytes(dtype, shape, [&] { return "tensor " + printable(name); }); }
 
 struct GgufWriter::Impl {
   struct Shard {
@@ -139,15 +139,16 @@ struct GgufWriter::Impl {
 
 void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan> tensors, const GgufSplit& split) {
   const std::string shown = printable(path, 1024);
+  const auto where = [&] { return shown; };
   Metadata own;
   for (const auto& [key, value] : metadata.entries()) {
-    check_gguf_key(key, shown);
+    check_gguf_key(key, where);
     if (!key.starts_with("split.")) own.set(key, value);  // those say how another file was cut
   }
   if (const MetaValue* value = own.find("general.alignment")) {
     const auto* given = std::get_if<uint32_t>(value);
     if (!given) fail(ErrorCode::type, "{}: general.alignment must be u32", shown);
-    check_gguf_alignment(*given, shown);
+    check_gguf_alignment(*given, where);
     alignment = *given;
   }
   if (tensors.size() > kGgufMaxEntries || own.entries().size() > kGgufMaxEntries)
@@ -161,7 +162,7 @@ void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan
   shards.emplace_back();
   for (size_t i = 0; i < n_tensors; ++i) {
     GgufTensorPlan& t = tensors[i];
-    check_gguf_name(t.name, shown);
+    check_gguf_name(t.name, where);
     if (t.shape.size() > kGgufMaxDims)
       fail(ErrorCode::n_dims, "{}: tensor {} has {} dimensions; at most {} are allowed", shown, printable(t.name), t.shape.size(),
            kGgufMaxDims);
@@ -186,8 +187,7 @@ void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan
   const auto name_of = [&](size_t i) -> std::string_view { return *by_place[i]; };
   for (const Shard& s : shards) {
     for (const GgufTensorPlan& t : s.tensors) {
-      if (names.find(t.name, name_of)) fail(ErrorCode::duplicate, "{}: tensor {} is declared twice", shown, printable(t.name));
-      names.add(t.name, name_of);
+      if (names.add(t.name, name_of)) fail(ErrorCode::duplicate, "{}: tensor {} is declared twice", shown, printable(t.name));
       by_place.push_back(&t.name);
     }
   }

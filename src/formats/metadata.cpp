@@ -44,12 +44,15 @@ const char* meta_type_name(const MetaValue& value) {
 }
 
 void Metadata::set(const std::string& key, MetaValue value) {
-  if (const auto place = index_.find(key, KeyOf{entries_})) {
+  if (const auto place = index_.add(key, KeyOf{entries_}))
     entries_[*place].second = std::move(value);
-    return;
-  }
-  index_.add(key, KeyOf{entries_});
-  entries_.emplace_back(key, std::move(value));
+  else
+    entries_.emplace_back(key, std::move(value));
+}
+
+void Metadata::reserve(size_t n) {
+  entries_.reserve(n);
+  index_.reserve(n, KeyOf{entries_});
 }
 
 void Metadata::erase(const std::string& key) {

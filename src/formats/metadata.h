@@ -26,7 +26,7 @@ const char* meta_type_name(const MetaValue& value);
 class Metadata {
  public:
   /// Room for n keys.
-  void reserve(size_t n) { entries_.reserve(n); }
+  void reserve(size_t n);
   /// Adds or replaces; a new key goes to the end.
   void set(const std::string& key, MetaValue value);
   void erase(const std::string& key);

@@ -24,14 +24,24 @@ class NameIndex {
     return std::nullopt;
   }
 
-  /// Adds a name that is not there yet; its place is the number of names added before.
+  /// Adds a name; its place is the number of names added before. Returns the place of the same name instead when there is one.
   template <typename NameOf>
-  void add(std::string_view name, NameOf&& name_of) {
-    if ((n_ + 1) * 4 > slots_.size() * 3) {
-      slots_.assign(slots_.empty() ? 16 : slots_.size() * 2, 0);
-      for (size_t i = 0; i < n_; ++i) put(name_of(i), i);
-    }
-    put(name, n_++);
+  std::optional<size_t> add(std::string_view name, NameOf&& name_of) {
+    if ((n_ + 1) * 4 > slots_.size() * 3) resize(slots_.empty() ? 16 : slots_.size() * 2, name_of);
+    const size_t mask = slots_.size() - 1;
+    size_t s = keyed_hash(name) & mask;
+    for (; slots_[s] != 0; s = (s + 1) & mask)
+      if (name_of(slots_[s] - 1) == name) return slots_[s] - 1;
+    slots_[s] = static_cast<uint32_t>(++n_);
+    return std::nullopt;
+  }
+
+  /// Room for n names in all.
+  template <typename NameOf>
+  void reserve(size_t n, NameOf&& name_of) {
+    size_t n_slots = 16;
+    while (n * 4 > n_slots * 3) n_slots *= 2;
+    if (n_slots > slots_.size()) resize(n_slots, name_of);
   }
 
   void clear() {
@@ -40,11 +50,14 @@ class NameIndex {
   }
 
  private:
-  void put(std::string_view name, size_t place) {
-    const size_t mask = slots_.size() - 1;
-    size_t s = keyed_hash(name) & mask;
-    while (slots_[s] != 0) s = (s + 1) & mask;
-    slots_[s] = static_cast<uint32_t>(place + 1);
+  template <typename NameOf>
+  void resize(size_t n_slots, NameOf&& name_of) {
+    slots_.assign(n_slots, 0);
+    for (size_t i = 0; i < n_; ++i) {
+      size_t s = keyed_hash(name_of(i)) & (n_slots - 1);
+      while (slots_[s] != 0) s = (s + 1) & (n_slots - 1);
+      slots_[s] = static_cast<uint32_t>(i + 1);
+    }
   }
 
   std::vector<uint32_t> slots_;  // place + 1; 0 = free; a power of two of them, at most 3/4 full

@@ -275,11 +275,8 @@ void SafetensorsFile::add_file(const std::string& path) {
   Header header = read_header(file);
   if (files_.size() == 1) header_metadata_ = std::move(header.metadata);
   const size_t first = tensors_.size();
-  tensors_.reserve(first + header.tensors.size());
-  for (TensorEntry& tensor : header.tensors) {
-    tensor.file = static_cast<int>(files_.size()) - 1;
-    add(std::move(tensor));
-  }
+  for (TensorEntry& tensor : header.tensors) tensor.file = static_cast<int>(files_.size()) - 1;
+  add(std::move(header.tensors));
   const std::span<TensorEntry> added = std::span(tensors_).subspan(first);
   check_layout(added, file.size() - header.data_begin, printable(path, 1024));
   for (TensorEntry& tensor : added) tensor.offset = (CheckedSize(tensor.offset) + header.data_begin).value();

@@ -2,6 +2,7 @@
 #include "formats/tensor_file.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/checked.h"
 #include "base/fail.h"
@@ -20,13 +21,19 @@ const TensorEntry* TensorFile::find(const std::string& name) const {
   return place ? &tensors_[*place] : nullptr;
 }
 
-void TensorFile::add(TensorEntry entry) {
-  const auto name_of = [&](size_t i) -> std::string_view { return tensors_[i].name; };
-  if (const auto place = by_name_.find(entry.name, name_of))
-    fail(ErrorCode::duplicate, "{}: tensor {} is there twice{}", where(entry), printable(entry.name),
-         tensors_[*place].file == entry.file ? "" : " (also in " + where(tensors_[*place]) + ")");
-  by_name_.add(entry.name, name_of);
-  tensors_.push_back(std::move(entry));
+void TensorFile::add(std::vector<TensorEntry> entries) {
+  size_t i = tensors_.size();
+  if (i == 0)
+    tensors_ = std::move(entries);  // no second copy of a large table
+  else
+    tensors_.insert(tensors_.end(), std::move_iterator(entries.begin()), std::move_iterator(entries.end()));
+  const auto name_of = [&](size_t place) -> std::string_view { return tensors_[place].name; };
+  by_name_.reserve(tensors_.size(), name_of);
+  for (; i < tensors_.size(); ++i) {
+    if (const auto place = by_name_.add(tensors_[i].name, name_of))
+      fail(ErrorCode::duplicate, "{}: tensor {} is there twice{}", where(tensors_[i]), printable(tensors_[i].name),
+           tensors_[*place].file == tensors_[i].file ? "" : " (also in " + where(tensors_[*place]) + ")");
+  }
 }
 
 void TensorFile::read(const TensorEntry& tensor, uint64_t begin, std::span<std::byte> out) const {

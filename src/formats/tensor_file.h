@@ -41,7 +41,8 @@ class TensorFile {
   std::string where(const TensorEntry& tensor) const;
 
  protected:
-  void add(TensorEntry entry);  // throws DUP
+  /// Appends the tensors of one more file; throws DUP for a name that is there.
+  void add(std::vector<TensorEntry> entries);
   std::vector<TensorEntry> tensors_;
   NameIndex by_name_;
   std::vector<std::shared_ptr<InputFile>> files_;

@@ -367,7 +367,7 @@ TEST_CASE("a million keys or names: linear, and in proportion to the file (A09)"
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     struct rusage self {};
     ::getrusage(RUSAGE_SELF, &self);  // what the child had from us at the fork
-    const uint64_t limit = 4 * fs::file_size(folder / name) / 1024 + (64 << 10) + (40 << 10);
+    const uint64_t limit = 4 * fs::file_size(folder / name) / 1024 + (64 << 10);
     CHECK(static_cast<uint64_t>(usage.ru_maxrss) < limit + static_cast<uint64_t>(self.ru_maxrss));
 #endif
   }
