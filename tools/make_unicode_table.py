@@ -13,8 +13,12 @@ CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
 
 def members(pattern):
-    """Code points that match the pattern: those that a Split with behavior 'removed' takes away."""
-    split = pre_tokenizers.Split(Regex(f"(?:{pattern})+"), "removed")
+    """Code points that match the pattern."""
+    return taken_away(pre_tokenizers.Split(Regex(f"(?:{pattern})+"), "removed"))
+
+
+def taken_away(split):
+    """Code points that a pre-tokenizer with behavior 'removed' takes away."""
     found = set()
     for i in range(0, len(CODES), 4096):
         chunk = CODES[i:i + 4096]
@@ -111,6 +115,11 @@ def main():
     for name, pattern in (("Word", r"\w"), ("Han", r"\p{Han}")):
         show(f"constexpr CodeRange k{name}Ranges[] = {{", f"{pattern}: first and last code point.",
              [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(members(pattern))])
+    show("constexpr CodeRange kSplitPunctuationRanges[] = {", "What the pre-tokenizer Punctuation splits at.",
+         [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(taken_away(pre_tokenizers.Punctuation("removed")))])
+    digits = pre_tokenizers.Digits(False)
+    show("constexpr CodeRange kSplitDigitRanges[] = {", "What the pre-tokenizer Digits splits at.",
+         [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(c for c in CODES if len(digits.pre_tokenize_str(f"a{chr(c)}a")) == 3)])
     show("constexpr CodeRange kJoinsWordsRanges[] = {", "Part of a word next to an added token.",
          [f"{{0x{a:X},0x{b:X}}}," for a, b in ranges(joins_words())])
     show("constexpr CodeRange kNormalizingRanges[] = {", "Touched by the normalization forms.",

@@ -14,9 +14,7 @@ struct Piece {
   bool match;
 };
 
-bool is_punctuation(uint32_t code) {  // ASCII punctuation holds symbols too
-  return (code > 0x20 && code < 0x7F && !(char_class(code) & (kLetter | kNumber))) || (char_class(code) & kPunctuation);
-}
+bool is_punctuation(uint32_t code) { return (char_class(code) & kSplitPunctuation) != 0; }
 
 /// Pieces to words by the behavior; empty ones are dropped.
 void emit(std::string_view word, std::vector<Piece>& pieces, SplitBehavior behavior, std::vector<std::string_view>& out) {
@@ -110,7 +108,7 @@ void PreTokenizer::split_word(const Compiled& c, std::string_view word, Regex::F
   switch (s.kind) {
     case PreTokenizerKind::digits:
       by_character(
-          word, !s.individual_digits, [](uint32_t code) { return (char_class(code) & kNumber) != 0; }, pieces);
+          word, !s.individual_digits, [](uint32_t code) { return (char_class(code) & kSplitDigit) != 0; }, pieces);
       break;
     case PreTokenizerKind::punctuation:
       by_character(word, false, is_punctuation, pieces);

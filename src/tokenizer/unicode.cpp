@@ -78,6 +78,8 @@ struct ClassStorage {
     mark(kJoinsWordsRanges, kJoinsWords);
     mark(kHanRanges, kHan);
     mark(kSpaceRanges, kSpace);
+    mark(kSplitDigitRanges, kSplitDigit);
+    mark(kSplitPunctuationRanges, kSplitPunctuation);
     mark(kNormalizingRanges, kNormalizing);
     for (size_t p = 0; p < page.size(); ++p) {
       const uint16_t* from = all.data() + p * 256;

@@ -38,7 +38,9 @@ enum CharClass : uint16_t {
   kSpace = 512,
   kJoinsWords = 1024,  // next to an added token with single_word
   kHan = 2048,
-  kNormalizing = 4096,  // normalization forms can touch it
+  kNormalizing = 4096,       // normalization forms can touch it
+  kSplitPunctuation = 8192,  // the pre-tokenizer Punctuation splits at it: ASCII symbols too, and an older Unicode version
+  kSplitDigit = 16384,       // the pre-tokenizer Digits splits at it: of a newer Unicode version than kNumber
   kLetter = kUpper | kLower | kTitle | kModifierLetter | kOtherLetter,
 };
 

@@ -36,7 +36,7 @@ def test_ids_equal_hugging_face(family, folders):
 def test_every_code_point(family, folders):
     tokenizer = reference.make(family, folders / f"{family}_codes")
     codes = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-    texts = ["".join("a" + chr(c) for c in codes[i:i + 32]) for i in range(0, len(codes), 32)]
+    texts = ["".join(f"a{chr(c)} {chr(c)}{chr(c)}7{chr(c)}" for c in codes[i:i + 32]) for i in range(0, len(codes), 32)]
     n, shown = reference.differences(tokenizer, folders / f"{family}_codes", texts)
     assert n == 0, f"{n} differ\n{explain(shown)}"
 
