@@ -22,7 +22,8 @@ struct Shape {
   const char* name;
   int64_t n_rows, n_cols;
 };
-constexpr Shape kShapes[] = {{"qkv", 9216, 3072}, {"output", 3072, 3072}, {"gate_up", 16384, 3072}, {"down", 3072, 8192}, {"head", 32064, 3072}};
+constexpr Shape kShapes[] = {
+    {"qkv", 9216, 3072}, {"output", 3072, 3072}, {"gate_up", 16384, 3072}, {"down", 3072, 8192}, {"head", 32064, 3072}};
 
 /// Seconds on the wall, or, with one thread, of processor time: what neighbours take of the core does not count.
 double now(int n_threads) {
@@ -54,7 +55,9 @@ int main(int argc, char** argv) {
   std::vector<DType> formats;
   for (int i = 3; i < argc; ++i)
     if (const auto d = dtype_from_text(argv[i])) formats.push_back(*d);
-  if (formats.empty()) formats = {DType::q4_k, DType::q6_k, DType::q8_0, DType::q4_0, DType::q5_k, DType::q3_k, DType::q2_k, DType::f16, DType::bf16};
+  if (formats.empty())
+    formats = {DType::q4_k, DType::q6_k, DType::q8_0, DType::q4_0, DType::q5_k,
+               DType::q3_k, DType::q2_k, DType::f16,  DType::bf16};
 
   Limits limits = measure_limits(n_threads, 2.0);
   fmt::print("{}\n{}; int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s, read {:.1f} GB/s\n", limits.machine, device->description(),
@@ -77,7 +80,8 @@ int main(int argc, char** argv) {
         double seconds = 1e9;
         for (int i = 0; i < runs; ++i) {
           const double begin = now(n_threads);
-          stream->linear({reinterpret_cast<float*>(out.get()), n, shape.n_rows, shape.n_rows}, {values, n, shape.n_cols, shape.n_cols}, w, {});
+          stream->linear({reinterpret_cast<float*>(out.get()), n, shape.n_rows, shape.n_rows},
+                         {values, n, shape.n_cols, shape.n_cols}, w, {});
           seconds = std::min(seconds, now(n_threads) - begin);
         }
         return seconds;

@@ -77,14 +77,19 @@ void attention_bench(Device& device, Stream& stream, const Shape& shape, DType d
   Data q(n_tokens, shape.n_heads * shape.head_dim), out(n_tokens, shape.n_heads * shape.head_dim);
   in.n_tokens = n_tokens;
   in.positions = positions.data() + context - n_tokens;
-  const AttentionParams params{shape.n_heads, shape.n_kv_heads, shape.head_dim, 1 / std::sqrt(static_cast<float>(shape.head_dim)), 0, 0};
+  const AttentionParams params{
+      shape.n_heads, shape.n_kv_heads, shape.head_dim, 1 / std::sqrt(static_cast<float>(shape.head_dim)), 0, 0};
   const double s = best_seconds([&] {
                      for (const KvLayer& layer : layers) attention(stream, out.view, q.view, layer, params, in);
-                   }) / n_layers;
+                   }) /
+                   n_layers;
   const double pairs = static_cast<double>(n_tokens) * (context - n_tokens) + n_tokens * (n_tokens + 1.0) / 2;
   const double flops = 4 * pairs * shape.n_heads * shape.head_dim;
-  fmt::print("{:<12} {:<4} {:>4} tokens at {:>5}: {:>9.3f} ms/layer {:>8.2f} ms/{} layers  {:>7.1f} GFLOP/s  cache {:>6.1f} GB/s  (store all {:.2f} ms)\n",
-             shape.name, format_info(dtype).text, n_tokens, context, s * 1e3, s * 1e3 * kLayers, kLayers, flops / s * 1e-9, 2 * bytes / s * 1e-9, store * 1e3);
+  fmt::print(
+      "{:<12} {:<4} {:>4} tokens at {:>5}: {:>9.3f} ms/layer {:>8.2f} ms/{} layers  {:>7.1f} GFLOP/s  cache {:>6.1f} GB/s  "
+      "(store all {:.2f} ms)\n",
+      shape.name, format_info(dtype).text, n_tokens, context, s * 1e3, s * 1e3 * kLayers, kLayers, flops / s * 1e-9,
+      2 * bytes / s * 1e-9, store * 1e3);
 }
 
 void rows_bench(Device& device, Stream& stream, int32_t n_tokens) {
@@ -97,9 +102,12 @@ void rows_bench(Device& device, Stream& stream, int32_t n_tokens) {
     const double s = best_seconds(body);
     fmt::print("{:<12} {:>4} tokens: {:>8.3f} ms  {:>6.2f} G values/s\n", name, n_tokens, s * 1e3, values / s * 1e-9);
   };
-  line("rms_norm", n_tokens * double{kHiddenSize}, [&] { rms_norm(stream, h.view.columns(0, kHiddenSize), x.view, norm, 1e-5f); });
-  line("swiglu", n_tokens * double{kIntermediateSize},
-       [&] { swiglu(stream, h.view, gate_up.view.columns(0, kIntermediateSize), gate_up.view.columns(kIntermediateSize, kIntermediateSize)); });
+  line("rms_norm", n_tokens * double{kHiddenSize},
+       [&] { rms_norm(stream, h.view.columns(0, kHiddenSize), x.view, norm, 1e-5f); });
+  line("swiglu", n_tokens * double{kIntermediateSize}, [&] {
+    swiglu(stream, h.view, gate_up.view.columns(0, kIntermediateSize),
+           gate_up.view.columns(kIntermediateSize, kIntermediateSize));
+  });
   line("rope", n_tokens * double{kHiddenSize}, [&] { rope(stream, x.view, 96, RopeKind::neox, cos_sin.view); });
   line("add", n_tokens * double{kHiddenSize}, [&] { add(stream, x.view, x.view, h.view.columns(0, kHiddenSize)); });
 }

@@ -109,15 +109,23 @@ std::string damaged(std::string bytes, Random& random) {
   for (auto n = 1 + random() % 3; n-- > 0 && !bytes.empty();) {
     const size_t at = random() % bytes.size(), length = 1 + random() % 16;
     switch (random() % 5) {
-      case 0: bytes[at] = static_cast<char>(random()); break;
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
       case 1: {
         const uint64_t value = kHostile[random() % std::size(kHostile)];
         bytes.replace(at, 8, reinterpret_cast<const char*>(&value), random() % 2 ? 8 : 4);
         break;
       }
-      case 2: bytes.erase(at, length); break;
-      case 3: bytes.insert(at, bytes.substr(at, length)); break;
-      default: bytes.resize(at); break;
+      case 2:
+        bytes.erase(at, length);
+        break;
+      case 3:
+        bytes.insert(at, bytes.substr(at, length));
+        break;
+      default:
+        bytes.resize(at);
+        break;
     }
   }
   return bytes;

@@ -14,9 +14,9 @@ struct ReadRate {
 };
 
 struct Limits {
-  std::string machine;         // processor and instruction set measured
-  int n_threads = 0;           // the peaks are for so many threads together
-  double int8_vnni_ops = 0;    // multiplications and additions per second; 0 = no such instruction here
+  std::string machine;       // processor and instruction set measured
+  int n_threads = 0;         // the peaks are for so many threads together
+  double int8_vnni_ops = 0;  // multiplications and additions per second; 0 = no such instruction here
   double int8_amx_ops = 0;
   double bf16_flops = 0;
   double f32_flops = 0;

@@ -11,8 +11,8 @@
 namespace phial {
 
 struct QuantizeOptions {
-  std::string input, output;     // output "" = <dir>/ggml-model-<TYPE>.gguf
-  std::string type;              // a mix by name (any case) or number: Q4_K_M, 15, COPY
+  std::string input, output;  // output "" = <dir>/ggml-model-<TYPE>.gguf
+  std::string type;           // a mix by name (any case) or number: Q4_K_M, 15, COPY
   bool allow_requantize = false;
   bool leave_output_tensor = false;
   bool pure = false;
@@ -29,7 +29,7 @@ struct QuantizeOptions {
 struct QuantizeReport {
   uint64_t bytes_before = 0, bytes_after = 0, n_parameters = 0;
   double seconds = 0;
-  int n_fallbacks = 0;           // tensors whose shape did not fit the wanted type
+  int n_fallbacks = 0;  // tensors whose shape did not fit the wanted type
 };
 
 QuantizeReport quantize(const QuantizeOptions& options, const ProgressFn& progress = {});

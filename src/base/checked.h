@@ -36,14 +36,12 @@ class CheckedSize {
   friend constexpr auto operator<=>(CheckedSize a, CheckedSize b) = default;
 
   /// Next multiple of a power of two.
-  CheckedSize aligned(uint64_t alignment) const {
-    return CheckedSize((*this + (alignment - 1)).value_ & ~(alignment - 1));
-  }
+  CheckedSize aligned(uint64_t alignment) const { return CheckedSize((*this + (alignment - 1)).value_ & ~(alignment - 1)); }
 
  private:
   [[noreturn]] static void overflow(const char* op, CheckedSize a, CheckedSize b) {
-    fail(ErrorCode::overflow, "size overflow: {} {} {} does not fit 64 bits; the file is damaged or hostile",
-         a.value_, op, b.value_);
+    fail(ErrorCode::overflow, "size overflow: {} {} {} does not fit 64 bits; the file is damaged or hostile", a.value_, op,
+         b.value_);
   }
   uint64_t value_ = 0;
 };

@@ -7,13 +7,13 @@ namespace phial {
 
 struct CpuInfo {
   std::string vendor, model;
-  bool avx2 = false;         // with fma, f16c and the system saving ymm
+  bool avx2 = false;  // with fma, f16c and the system saving ymm
   bool avx_vnni = false;
-  bool avx512 = false;       // f, bw, dq, vl, with the system saving zmm
+  bool avx512 = false;  // f, bw, dq, vl, with the system saving zmm
   bool avx512_vnni = false;
   bool avx512_bf16 = false;
   bool avx512_vbmi = false;
-  bool amx_int8 = false;     // the instructions; the kernel must grant the tiles besides
+  bool amx_int8 = false;  // the instructions; the kernel must grant the tiles besides
   bool amx_bf16 = false;
 };
 

@@ -21,8 +21,7 @@ std::string printable(std::string_view text, size_t max_bytes = 80);
 }  // namespace phial
 
 /// Throws internal when the condition is false; never aborts.
-#define PHIAL_CHECK(condition)                                                                     \
-  do {                                                                                             \
-    if (!(condition)) ::phial::fail(::phial::ErrorCode::internal, "check failed: {} ({}:{})",      \
-                                    #condition, __FILE__, __LINE__);                               \
+#define PHIAL_CHECK(condition)                                                                                                 \
+  do {                                                                                                                         \
+    if (!(condition)) ::phial::fail(::phial::ErrorCode::internal, "check failed: {} ({}:{})", #condition, __FILE__, __LINE__); \
   } while (false)

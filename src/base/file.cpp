@@ -31,12 +31,16 @@ std::string error_text(int number) { return std::strerror(number); }
 [[noreturn]] void fail_open(const std::string& path, int number) {
   switch (number) {
     case ENOENT:
-    case ENOTDIR: fail(ErrorCode::not_found, "cannot open {}: no such file; check the path", shown(path));
-    case ELOOP: fail(ErrorCode::not_file, "cannot open {}: symbolic links form a loop", shown(path));
+    case ENOTDIR:
+      fail(ErrorCode::not_found, "cannot open {}: no such file; check the path", shown(path));
+    case ELOOP:
+      fail(ErrorCode::not_file, "cannot open {}: symbolic links form a loop", shown(path));
     case ENXIO:
     case ENODEV:
-    case EISDIR: fail(ErrorCode::not_file, "cannot open {}: not a regular file", shown(path));
-    default: fail(ErrorCode::io, "cannot open {}: {}", shown(path), error_text(number));
+    case EISDIR:
+      fail(ErrorCode::not_file, "cannot open {}: not a regular file", shown(path));
+    default:
+      fail(ErrorCode::io, "cannot open {}: {}", shown(path), error_text(number));
   }
 }
 
@@ -50,8 +54,7 @@ const char* kind_of(mode_t mode) {
 
 void check_path(const std::string& path) {
   if (path.empty()) fail(ErrorCode::not_found, "cannot open a file: the path is empty");
-  if (path.find('\0') != std::string::npos)
-    fail(ErrorCode::path, "cannot open {}: the path has a NUL byte", shown(path));
+  if (path.find('\0') != std::string::npos) fail(ErrorCode::path, "cannot open {}: the path has a NUL byte", shown(path));
 }
 
 }  // namespace
@@ -97,12 +100,12 @@ InputFile& InputFile::operator=(InputFile&& other) noexcept {
 void InputFile::read_at(uint64_t offset, std::span<std::byte> out) const {
   const uint64_t end = (CheckedSize(offset) + out.size()).value();
   if (end > size_)
-    fail(ErrorCode::trunc, "{}: {} bytes at offset {} were asked for, but the file ends at {}; it may be cut short",
-         shown(path_), out.size(), offset, size_);
+    fail(ErrorCode::trunc, "{}: {} bytes at offset {} were asked for, but the file ends at {}; it may be cut short", shown(path_),
+         out.size(), offset, size_);
   size_t done = 0;
   while (done < out.size()) {
-    const ssize_t n = ::pread(fd_, out.data() + done, std::min(out.size() - done, kMaxTransfer),
-                              static_cast<off_t>(offset + done));
+    const ssize_t n =
+        ::pread(fd_, out.data() + done, std::min(out.size() - done, kMaxTransfer), static_cast<off_t>(offset + done));
     if (n > 0) {
       done += static_cast<size_t>(n);
     } else if (n == 0) {
@@ -229,7 +232,8 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
     }
   }
   position_ = std::max(position_, offset + done);
-  // The disk begins now, not at commit: a long run of encoding hides most of the writing. Only a hint, so errors are left to fsync.
+  // The disk begins now, not at commit: a long run of encoding hides most of the writing. Only a hint, so errors are left to
+  // fsync.
   if (position_ - pushed_ >= kPushBytes) {
     (void)::sync_file_range(fd_, static_cast<off64_t>(pushed_), static_cast<off64_t>(position_ - pushed_), SYNC_FILE_RANGE_WRITE);
     pushed_ = position_;

@@ -70,7 +70,7 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  void write(std::span<const std::byte> bytes);             // at the end of what was written
+  void write(std::span<const std::byte> bytes);  // at the end of what was written
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }
   /// fsync; the target is still as it was. commit() does it where needed.

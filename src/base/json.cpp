@@ -137,9 +137,7 @@ Tree parse(std::string_view text, const std::string& where, const JsonLimits& li
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where, JsonLimits limits) {
-  return parse<Json>(text, where, limits);
-}
+Json parse_json(std::string_view text, const std::string& where, JsonLimits limits) { return parse<Json>(text, where, limits); }
 
 OrderedJson parse_ordered_json(std::string_view text, const std::string& where, JsonLimits limits) {
   return parse<OrderedJson>(text, where, limits);

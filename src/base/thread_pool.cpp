@@ -139,7 +139,8 @@ struct ThreadPool::Impl {
   }
 };
 
-ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>(std::min(n_threads > 0 ? n_threads : default_thread_count(), kMaxThreads))) {
+ThreadPool::ThreadPool(int n_threads)
+    : impl_(std::make_unique<Impl>(std::min(n_threads > 0 ? n_threads : default_thread_count(), kMaxThreads))) {
   try {
     for (int w = 1; w < impl_->n; ++w) impl_->threads.emplace_back([impl = impl_.get(), w] { impl->thread_main(w); });
   } catch (const std::exception& e) {

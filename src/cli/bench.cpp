@@ -34,10 +34,12 @@ std::vector<int> numbers(const std::string& text, const std::string& flag) {
     int used = 0;
     const int n = std::sscanf(part.c_str(), "%d-%d%c%d%n", &first, &last, &op, &step, &used);
     const bool ok = (n == 1 && part.find_first_not_of("0123456789") == std::string::npos) || (n == 2 && last >= first) ||
-                    (n == 4 && used == static_cast<int>(part.size()) && last >= first && ((op == '+' && step > 0) || (op == '*' && step > 1 && first > 0)));
+                    (n == 4 && used == static_cast<int>(part.size()) && last >= first &&
+                     ((op == '+' && step > 0) || (op == '*' && step > 1 && first > 0)));
     if (!ok) throw Usage(flag + ": '" + part + "' is not a number or a range (a-b, a-b+s, a-b*m)");
     if (n == 1) last = first;
-    for (int64_t v = first; v <= last && out.size() < 1000; v = op == '*' ? v * step : v + step) out.push_back(static_cast<int>(v));
+    for (int64_t v = first; v <= last && out.size() < 1000; v = op == '*' ? v * step : v + step)
+      out.push_back(static_cast<int>(v));
   }
   return out;
 }
@@ -52,7 +54,9 @@ std::vector<std::string> words(const std::string& text) {
 struct Test {
   int n_prompt, n_gen, n_depth;
   std::string name() const {
-    std::string text = n_prompt && n_gen ? fmt::format("pp{}+tg{}", n_prompt, n_gen) : n_prompt ? fmt::format("pp{}", n_prompt) : fmt::format("tg{}", n_gen);
+    std::string text = n_prompt && n_gen ? fmt::format("pp{}+tg{}", n_prompt, n_gen)
+                       : n_prompt        ? fmt::format("pp{}", n_prompt)
+                                         : fmt::format("tg{}", n_gen);
     return n_depth ? text + fmt::format(" @ d{}", n_depth) : text;
   }
 };
@@ -132,9 +136,12 @@ std::string share(const Row& row, const Limits* limits) {
     const bool is_float = row.info.file_type == "F32" || row.info.file_type == "F16" || row.info.file_type == "BF16";
     const double peak = is_float ? limits->f32_flops : limits->int8_vnni_ops;
     if (peak <= 0) return "";
-    return fmt::format("{:.0f} % of {}", 200.0 * rate * static_cast<double>(row.info.matrix_values) / peak, is_float ? "f32" : "int8");
+    return fmt::format("{:.0f} % of {}", 200.0 * rate * static_cast<double>(row.info.matrix_values) / peak,
+                       is_float ? "f32" : "int8");
   }
-  return limits->best_read() > 0 ? fmt::format("{:.0f} % of read", 100.0 * rate * static_cast<double>(row.info.matrix_bytes) / limits->best_read()) : "";
+  return limits->best_read() > 0
+             ? fmt::format("{:.0f} % of read", 100.0 * rate * static_cast<double>(row.info.matrix_bytes) / limits->best_read())
+             : "";
 }
 
 std::string model_text(const ModelInfo& info) {
@@ -150,12 +157,34 @@ nlohmann::ordered_json record(const Row& row, const Limits* limits) {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-  return {{"build_commit", PHIAL_VERSION}, {"build_number", 0}, {"cpu_info", limits ? limits->machine : row.info.device}, {"gpu_info", ""}, {"backends", "CPU"},
-          {"model_filename", row.run.model}, {"model_type", model_text(row.info)}, {"model_size", row.info.file_bytes}, {"model_n_params", row.info.n_parameters},
-          {"n_batch", row.run.n_batch}, {"n_ubatch", row.run.n_ubatch}, {"n_threads", row.info.n_threads}, {"type_k", row.run.cache_type_k},
-          {"type_v", row.run.cache_type_v}, {"n_gpu_layers", 0}, {"n_prompt", row.test.n_prompt}, {"n_gen", row.test.n_gen}, {"matrix_values", row.info.matrix_values}, {"matrix_bytes", row.info.matrix_bytes}, {"n_depth", row.test.n_depth},
-          {"test_time", time}, {"avg_ns", static_cast<uint64_t>(mean_ns)}, {"stddev_ns", static_cast<uint64_t>(deviation_ns)}, {"avg_ts", mean(rates)},
-          {"stddev_ts", deviation(rates)}, {"share_of_limit", share(row, limits)}, {"samples_ns", ns}, {"samples_ts", rates}};
+  return {{"build_commit", PHIAL_VERSION},
+          {"build_number", 0},
+          {"cpu_info", limits ? limits->machine : row.info.device},
+          {"gpu_info", ""},
+          {"backends", "CPU"},
+          {"model_filename", row.run.model},
+          {"model_type", model_text(row.info)},
+          {"model_size", row.info.file_bytes},
+          {"model_n_params", row.info.n_parameters},
+          {"n_batch", row.run.n_batch},
+          {"n_ubatch", row.run.n_ubatch},
+          {"n_threads", row.info.n_threads},
+          {"type_k", row.run.cache_type_k},
+          {"type_v", row.run.cache_type_v},
+          {"n_gpu_layers", 0},
+          {"n_prompt", row.test.n_prompt},
+          {"n_gen", row.test.n_gen},
+          {"matrix_values", row.info.matrix_values},
+          {"matrix_bytes", row.info.matrix_bytes},
+          {"n_depth", row.test.n_depth},
+          {"test_time", time},
+          {"avg_ns", static_cast<uint64_t>(mean_ns)},
+          {"stddev_ns", static_cast<uint64_t>(deviation_ns)},
+          {"avg_ts", mean(rates)},
+          {"stddev_ts", deviation(rates)},
+          {"share_of_limit", share(row, limits)},
+          {"samples_ns", ns},
+          {"samples_ts", rates}};
 }
 
 std::string cell(const nlohmann::ordered_json& v) { return v.is_string() ? v.get<std::string>() : v.dump(); }
@@ -192,19 +221,27 @@ void print_rows(const std::vector<Row>& rows, const Limits* limits, const std::s
         for (size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 2) text.insert(at, "'");
         columns += (columns.empty() ? "" : ", ") + key;
         values += (values.empty() ? "'" : ", '") + text + "'";
-        schema += (schema.empty() ? "  " : ",\n  ") + key + (value.is_string() ? " TEXT" : value.is_number_float() ? " REAL" : " INTEGER");
+        schema += (schema.empty() ? "  " : ",\n  ") + key +
+                  (value.is_string()         ? " TEXT"
+                   : value.is_number_float() ? " REAL"
+                                             : " INTEGER");
       }
       if (i == 0) fmt::print("CREATE TABLE IF NOT EXISTS test (\n{}\n);\n\n", schema);
       fmt::print("INSERT INTO test ({}) VALUES ({});\n", columns, values);
     } else {
       if (i == 0)
-        fmt::print("| model                          |       size |     params | backend    | threads |            test |                  t/s |        of limit |\n"
-                   "| ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | -------------------: | --------------: |\n");
+        fmt::print(
+            "| model                          |       size |     params | backend    | threads |            test |               "
+            "   t/s |        of limit |\n"
+            "| ------------------------------ | ---------: | ---------: | ---------- | ------: | --------------: | "
+            "-------------------: | --------------: |\n");
       const Row& row = rows[i];
       const auto rates = row.rates();
-      fmt::print("| {:<30} | {:>10} | {:>8.2f} {} | {:<10} | {:>7} | {:>15} | {:>20} | {:>15} |\n", model_text(row.info), human_bytes(double(row.info.file_bytes)),
-                 double(row.info.n_parameters) / (row.info.n_parameters >= 1000000000 ? 1e9 : 1e6), row.info.n_parameters >= 1000000000 ? "B" : "M", "CPU",
-                 row.info.n_threads, row.test.name(), fmt::format("{:.2f} \u00b1 {:.2f}", mean(rates), deviation(rates)), share(row, limits));
+      fmt::print("| {:<30} | {:>10} | {:>8.2f} {} | {:<10} | {:>7} | {:>15} | {:>20} | {:>15} |\n", model_text(row.info),
+                 human_bytes(double(row.info.file_bytes)),
+                 double(row.info.n_parameters) / (row.info.n_parameters >= 1000000000 ? 1e9 : 1e6),
+                 row.info.n_parameters >= 1000000000 ? "B" : "M", "CPU", row.info.n_threads, row.test.name(),
+                 fmt::format("{:.2f} \u00b1 {:.2f}", mean(rates), deviation(rates)), share(row, limits));
     }
   }
   if (format == "md" && !rows.empty()) fmt::print("\nbuild: phial {}; {}\n", PHIAL_VERSION, rows[0].info.device);
@@ -213,9 +250,12 @@ void print_rows(const std::vector<Row>& rows, const Limits* limits, const std::s
 int print_limits(int n_threads, const std::string& format) {
   const Limits l = measure_limits(n_threads, 5.0);
   if (format == "json" || format == "jsonl") {
-    nlohmann::ordered_json j = {{"machine", l.machine}, {"n_threads", l.n_threads}, {"int8_vnni_ops", l.int8_vnni_ops}, {"int8_amx_ops", l.int8_amx_ops},
-                                {"bf16_flops", l.bf16_flops}, {"f32_flops", l.f32_flops}, {"barrier_ns", l.barrier_ns}};
-    for (const ReadRate& r : l.read) j["read"].push_back({{"n_threads", r.n_threads}, {"small_pages", r.small_pages}, {"huge_pages", r.huge_pages}});
+    nlohmann::ordered_json j = {
+        {"machine", l.machine},           {"n_threads", l.n_threads},   {"int8_vnni_ops", l.int8_vnni_ops},
+        {"int8_amx_ops", l.int8_amx_ops}, {"bf16_flops", l.bf16_flops}, {"f32_flops", l.f32_flops},
+        {"barrier_ns", l.barrier_ns}};
+    for (const ReadRate& r : l.read)
+      j["read"].push_back({{"n_threads", r.n_threads}, {"small_pages", r.small_pages}, {"huge_pages", r.huge_pages}});
     fmt::print("{}\n", j.dump(format == "json" ? 2 : -1));
     return 0;
   }
@@ -228,8 +268,10 @@ int print_limits(int n_threads, const std::string& format) {
   row("bf16 products", l.bf16_flops, "GFLOP/s");
   row("f32 products", l.f32_flops, "GFLOP/s");
   for (const ReadRate& r : l.read) {
-    row(fmt::format("memory read, {} thread{}, 4 KiB pages", r.n_threads, r.n_threads > 1 ? "s" : "").c_str(), r.small_pages, "GB/s");
-    row(fmt::format("memory read, {} thread{}, 2 MiB pages", r.n_threads, r.n_threads > 1 ? "s" : "").c_str(), r.huge_pages, "GB/s");
+    row(fmt::format("memory read, {} thread{}, 4 KiB pages", r.n_threads, r.n_threads > 1 ? "s" : "").c_str(), r.small_pages,
+        "GB/s");
+    row(fmt::format("memory read, {} thread{}, 2 MiB pages", r.n_threads, r.n_threads > 1 ? "s" : "").c_str(), r.huge_pages,
+        "GB/s");
   }
   fmt::print("| barrier | {:.0f} ns |\n", l.barrier_ns);
   return 0;
@@ -239,7 +281,8 @@ int print_limits(int n_threads, const std::string& format) {
 
 int bench_verb(const std::vector<std::string>& args) {
   RunOptions base;
-  std::string models, prompts = "512", gens = "128", depths = "0", batches = "2048", ubatches = "512", threads = "0", types_k = "f16", types_v = "f16", output = "md";
+  std::string models, prompts = "512", gens = "128", depths = "0", batches = "2048", ubatches = "512", threads = "0",
+                      types_k = "f16", types_v = "f16", output = "md";
   std::vector<std::string> pairs;
   int repetitions = 5;
   bool limits_only = false, no_limits = false, no_warmup = false;
@@ -263,14 +306,16 @@ int bench_verb(const std::vector<std::string>& args) {
   flags.toggle("--no-warmup", no_warmup, "No uncounted run before each test");
   flags.toggle("--limits", limits_only, "Only measure the limits of this machine");
   flags.toggle("--no-limits", no_limits, "Do not measure the limits");
-  flags.accepted("-ngl,--n-gpu-layers,-fa,--flash-attn,-mmp,-sm,-mg,-nkvo,-ts,-ot,--delay,--prio,--poll,-oe,--numa,-C,--cpu-mask", true);
+  flags.accepted("-ngl,--n-gpu-layers,-fa,--flash-attn,-mmp,-sm,-mg,-nkvo,-ts,-ot,--delay,--prio,--poll,-oe,--numa,-C,--cpu-mask",
+                 true);
   flags.accepted("--progress,-v,--verbose", false);
   flags.parse(args);
   if (flags.help_wanted) {
     fmt::print("{}", flags.help());
     return 0;
   }
-  if (output != "md" && output != "csv" && output != "json" && output != "jsonl" && output != "sql") throw Usage("--output: '" + output + "' is not md, csv, json, jsonl or sql");
+  if (output != "md" && output != "csv" && output != "json" && output != "jsonl" && output != "sql")
+    throw Usage("--output: '" + output + "' is not md, csv, json, jsonl or sql");
   const auto thread_counts = numbers(threads, "--threads");
   if (limits_only) return print_limits(thread_counts.empty() ? 0 : thread_counts[0], output);
   if (models.empty()) throw Usage("--model is missing: phial bench -m FILE.gguf");

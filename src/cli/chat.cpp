@@ -72,7 +72,8 @@ int Chat::stream(const std::vector<int32_t>& tokens, std::string* answer) {
     // Text that may be the begin of a stop string is held back.
     size_t until = text.size() - (all ? 0 : unfinished_tail(text));
     for (const std::string& stop : options_.stops) {
-      if (const size_t at = text.find(stop, shown > stop.size() ? shown - stop.size() : 0); at != std::string::npos && !stop.empty()) {
+      if (const size_t at = text.find(stop, shown > stop.size() ? shown - stop.size() : 0);
+          at != std::string::npos && !stop.empty()) {
         text.resize(at);
         until = at;
         stopped = true;
@@ -92,7 +93,8 @@ int Chat::stream(const std::vector<int32_t>& tokens, std::string* answer) {
   };
   const StopReason reason = session_->generate(options_.sampling, options_.n_predict, [&](int32_t id) {
     // An answer after a special token begins a text of its own: its first piece has no space before it.
-    const bool begins = text.empty() && !tokens.empty() && tokenizer_->holds_control_token(tokenizer_->piece(tokens.back(), true));
+    const bool begins =
+        text.empty() && !tokens.empty() && tokenizer_->holds_control_token(tokenizer_->piece(tokens.back(), true));
     if (!tokenizer_->is_end_of_generation(id) || options_.special)
       text += begins ? tokenizer_->decode({&id, 1}, options_.special) : tokenizer_->piece(id, options_.special);
     show(false);
@@ -111,7 +113,8 @@ int Chat::stream(const std::vector<int32_t>& tokens, std::string* answer) {
   const char* dim = style(2, kDim);
   const char* reset = style(2, kReset);
   if (reason == StopReason::context_full)
-    fmt::print(stderr, "{}[the context of {} tokens is full: /clear, or start with a larger -c]{}\n", dim, model_->info().n_context, reset);
+    fmt::print(stderr, "{}[the context of {} tokens is full: /clear, or start with a larger -c]{}\n", dim,
+               model_->info().n_context, reset);
   if (reason == StopReason::cancelled && g_interrupted) fmt::print(stderr, "{}[stopped]{}\n", dim, reset);
   const bool interrupted = g_interrupted.exchange(false);
   if (answer) *answer = text;
@@ -209,7 +212,8 @@ std::optional<std::string> Chat::read_message() {
 }
 
 int Chat::loop() {
-  fmt::print(stderr, "{}{} on {}. /help lists the commands.{}\n", style(2, kDim), model_->info().name, model_->info().device, style(2, kReset));
+  fmt::print(stderr, "{}{} on {}. /help lists the commands.{}\n", style(2, kDim), model_->info().name, model_->info().device,
+             style(2, kReset));
   while (!done_) {
     const auto message = read_message();
     if (!message) break;
@@ -219,7 +223,8 @@ int Chat::loop() {
     } catch (const Error& e) {
       // A turn that fails (context full, numbers gone bad) does not end the conversation.
       fmt::print(stderr, "{}error[{}]:{} {}\n", style(2, kRed), e.code_text(), style(2, kReset), e.what());
-      while (!messages_.empty() && messages_.back().role != "assistant" && messages_.back().role != "system") messages_.pop_back();
+      while (!messages_.empty() && messages_.back().role != "assistant" && messages_.back().role != "system")
+        messages_.pop_back();
     }
   }
   return 0;
@@ -228,9 +233,11 @@ int Chat::loop() {
 void Chat::print_timings() const {
   if (!options_.timings) return;
   const auto rate = [](int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0.0; };
-  fmt::print(stderr, "{}load {:.2f} s | prompt {} tokens ({} from the cache), {:.1f} tokens/s | answer {} tokens, {:.1f} tokens/s{}\n",
-             style(2, kDim), total_.load_seconds, total_.n_prompt, total_.n_cached, rate(total_.n_prompt - total_.n_cached, total_.prompt_seconds),
-             total_.n_generated, rate(total_.n_generated, total_.generate_seconds), style(2, kReset));
+  fmt::print(stderr,
+             "{}load {:.2f} s | prompt {} tokens ({} from the cache), {:.1f} tokens/s | answer {} tokens, {:.1f} tokens/s{}\n",
+             style(2, kDim), total_.load_seconds, total_.n_prompt, total_.n_cached,
+             rate(total_.n_prompt - total_.n_cached, total_.prompt_seconds), total_.n_generated,
+             rate(total_.n_generated, total_.generate_seconds), style(2, kReset));
 }
 
 }  // namespace phial::cli

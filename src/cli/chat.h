@@ -26,14 +26,14 @@ class Chat {
   /// True when the text holds the text of a control token ("<|user|>").
   bool holds_special_tokens(const std::string& text) const;
 
-  int complete(const std::string& prompt);      // no template
-  int answer(const std::string& message);       // one turn
-  int loop();                                   // until /exit or end of input
+  int complete(const std::string& prompt);  // no template
+  int answer(const std::string& message);   // one turn
+  int loop();                               // until /exit or end of input
   void print_timings() const;
 
  private:
   int stream(const std::vector<int32_t>& tokens, std::string* answer);
-  bool command(const std::string& line);        // false = not one
+  bool command(const std::string& line);  // false = not one
   std::optional<std::string> read_message();
   void restart();
 

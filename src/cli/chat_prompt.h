@@ -13,7 +13,8 @@
 namespace phial::cli {
 
 /// The variables every template of Hugging Face gets: messages, tools, add_generation_prompt, bos_token, eos_token, ...
-nlohmann::ordered_json template_variables(const Tokenizer* tokenizer, const nlohmann::ordered_json& messages, bool add_generation_prompt);
+nlohmann::ordered_json template_variables(const Tokenizer* tokenizer, const nlohmann::ordered_json& messages,
+                                          bool add_generation_prompt);
 
 struct Message {
   std::string role, content;

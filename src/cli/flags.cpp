@@ -90,7 +90,8 @@ void Flags::real(const std::string& names, float& target, const std::string& wha
 
 void Flags::toggle(const std::string& names, bool& target, const std::string& what, bool value) {
   const std::string shown = declare(names);
-  auto* option = app_.add_flag_function(shown, [&target, value](int64_t) { target = value; }, what);
+  auto* option = app_.add_flag_function(
+      shown, [&target, value](int64_t) { target = value; }, what);
   std::string others;
   for (const std::string& name : split_names(names))
     if (name != split_names(names)[0] && name.size() > 2) others += (others.empty() ? "" : ", ") + name;
@@ -98,7 +99,9 @@ void Flags::toggle(const std::string& names, bool& target, const std::string& wh
 }
 
 void Flags::list(const std::string& names, std::vector<std::string>& target, const std::string& value, const std::string& what) {
-  app_.add_option(declare(names), target, what)->type_name(value)->allow_extra_args(false);  // one word per flag: what follows is positional
+  app_.add_option(declare(names), target, what)
+      ->type_name(value)
+      ->allow_extra_args(false);  // one word per flag: what follows is positional
 }
 
 void Flags::positional(const std::string& name, std::string& target, bool required, const std::string& what) {
@@ -144,7 +147,8 @@ std::vector<std::string> Flags::normalize(const std::vector<std::string>& args) 
       } else if (known->second != "--help") {
         // The value of an option is taken as it is, so that "-n -1" and "-p -x" work.
         const CLI::Option* option = app_.get_option_no_throw(known->second);
-        if (option && option->get_expected_min() > 0 && option->get_type_size() > 0 && i + 1 < args.size()) out.push_back(args[++i]);
+        if (option && option->get_expected_min() > 0 && option->get_type_size() > 0 && i + 1 < args.size())
+          out.push_back(args[++i]);
       }
       continue;
     }
@@ -157,7 +161,8 @@ std::vector<std::string> Flags::normalize(const std::vector<std::string>& args) 
     std::vector<std::string> names;
     for (const auto& [spelling, canonical] : canonical_) names.push_back(spelling);
     const std::string guess = nearest(dashed, names);
-    throw Usage("unknown flag " + name + (guess.empty() ? "" : "; did you mean " + guess + "?") + "\nSee: phial " + command_ + " --help");
+    throw Usage("unknown flag " + name + (guess.empty() ? "" : "; did you mean " + guess + "?") + "\nSee: phial " + command_ +
+                " --help");
   }
   return out;
 }
@@ -192,17 +197,26 @@ void add_run_flags(Flags& f, RunOptions& o) {
   f.integer("--ubatch-size,-ub", o.n_ubatch, 1, 1 << 16, "Tokens of one step");
   f.text("--cache-type-k,-ctk", o.cache_type_k, "TYPE", "Keys in the cache: f32, f16 or q8_0");
   f.text("--cache-type-v,-ctv", o.cache_type_v, "TYPE", "Values in the cache: f32, f16 or q8_0");
-  f.integer("--gpu-layers,-ngl,--n-gpu-layers", o.n_gpu_layers, -1, 1 << 20, "Layers on the GPU; without one, a line says so and the CPU runs them");
+  f.integer("--gpu-layers,-ngl,--n-gpu-layers", o.n_gpu_layers, -1, 1 << 20,
+            "Layers on the GPU; without one, a line says so and the CPU runs them");
   f.text("--device,-dev", o.device, "NAME", "cpu or reference; empty = the best");
   f.text("--isa", o.isa, "NAME", "Force an instruction set: reference, avx2, avx_vnni, avx512");
   f.toggle("--mmap", o.mmap, "Low-memory way: weights stay in the file's map, unpacked as they are used");
   f.toggle("--no-huge-pages", o.huge_pages, "Do not ask for 2 MiB pages", false);
   f.toggle("--check-tensors", o.check_tensors, "Look for NaN and Inf in every tensor while loading");
   f.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "Replace metadata; types int, float, bool, str");
-  f.accepted("--no-mmap,--mlock,--no-warmup,--warmup,--jinja,--no-jinja,-nkvo,--no-kv-offload,--no-repack,--repack,-nr,--log-disable,-cb,--cont-batching,"
-             "--log-prefix,--log-timestamps,--no-op-offload,--verbose-prompt,-v,--verbose,--simple-io,--perf,--no-context-shift,--offline", false);
-  f.accepted("-fa,--flash-attn,--poll,--prio,--numa,-sm,--split-mode,-mg,--main-gpu,-ts,--tensor-split,-lv,--verbosity,-lm,--load-mode,--fit,-fit,-C,--cpu-mask,-dt,--defrag-thold", true);
-  f.refused("--rope-scaling,--rope-scale,--rope-freq-base,--rope-freq-scale", "the model file says it; to change it use --override-kv");
+  f.accepted(
+      "--no-mmap,--mlock,--no-warmup,--warmup,--jinja,--no-jinja,-nkvo,--no-kv-offload,--no-repack,--repack,-nr,--log-disable,-"
+      "cb,--cont-batching,"
+      "--log-prefix,--log-timestamps,--no-op-offload,--verbose-prompt,-v,--verbose,--simple-io,--perf,--no-context-shift,--"
+      "offline",
+      false);
+  f.accepted(
+      "-fa,--flash-attn,--poll,--prio,--numa,-sm,--split-mode,-mg,--main-gpu,-ts,--tensor-split,-lv,--verbosity,-lm,--load-mode,-"
+      "-fit,-fit,-C,--cpu-mask,-dt,--defrag-thold",
+      true);
+  f.refused("--rope-scaling,--rope-scale,--rope-freq-base,--rope-freq-scale",
+            "the model file says it; to change it use --override-kv");
   f.refused("-md,--model-draft,--spec-type", "speculative decoding is not built yet");
   f.refused("--lora,--lora-scaled,--control-vector", "adapters are not built yet");
   f.refused("-hf,--hf-repo,-hff,--hf-file,-mu,--model-url", "download the file first and give it with --model");
@@ -253,10 +267,14 @@ std::string unescape(const std::string& text) {
       continue;
     }
     const char c = text[++i];
-    if (c == 'n') out += '\n';
-    else if (c == 't') out += '\t';
-    else if (c == 'r') out += '\r';
-    else if (c == '\\' || c == '"' || c == '\'') out += c;
+    if (c == 'n')
+      out += '\n';
+    else if (c == 't')
+      out += '\t';
+    else if (c == 'r')
+      out += '\r';
+    else if (c == '\\' || c == '"' || c == '\'')
+      out += c;
     else if (c == 'x' && i + 2 < text.size() && isxdigit(static_cast<unsigned char>(text[i + 1])) &&
              isxdigit(static_cast<unsigned char>(text[i + 2]))) {
       out += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));

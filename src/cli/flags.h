@@ -46,9 +46,9 @@ class Flags {
 
   CLI::App app_;
   std::string command_, examples_;
-  std::map<std::string, std::string> canonical_;    // every accepted spelling -> CLI11's long name
-  std::map<std::string, bool> ignored_;             // spelling -> takes a value
-  std::map<std::string, std::string> refused_;      // spelling -> what to use instead
+  std::map<std::string, std::string> canonical_;  // every accepted spelling -> CLI11's long name
+  std::map<std::string, bool> ignored_;           // spelling -> takes a value
+  std::map<std::string, std::string> refused_;    // spelling -> what to use instead
 };
 
 /// Flags of every verb that runs a model.

@@ -75,7 +75,8 @@ int logits_verb(const std::vector<std::string>& args) {
   });
   bar.clear();
   writer.finish();
-  fmt::print(stderr, "{} tokens, {:.1f} tokens/s, {} written\n", ids.size(), static_cast<double>(ids.size()) / (now_seconds() - begin), output);
+  fmt::print(stderr, "{} tokens, {:.1f} tokens/s, {} written\n", ids.size(),
+             static_cast<double>(ids.size()) / (now_seconds() - begin), output);
   return 0;
 }
 

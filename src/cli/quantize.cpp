@@ -75,13 +75,16 @@ int quantize_verb(const std::vector<std::string>& args) {
   if (words.size() < 2) throw Usage("usage: phial quantize [flags] IN [OUT] TYPE [THREADS]");
   o.input = words[0];
   size_t next = 1;
-  // IN TYPE, IN TYPE THREADS, IN OUT TYPE, IN OUT TYPE THREADS: OUT is there unless the second word is a type and no type follows.
-  const bool second_is_type = is_mix(words[1]) && !(words.size() > 2 && is_mix(words[2]) && words[1].find_first_of("./") != std::string::npos);
+  // IN TYPE, IN TYPE THREADS, IN OUT TYPE, IN OUT TYPE THREADS: OUT is there unless the second word is a type and no type
+  // follows.
+  const bool second_is_type =
+      is_mix(words[1]) && !(words.size() > 2 && is_mix(words[2]) && words[1].find_first_of("./") != std::string::npos);
   if (!second_is_type) o.output = words[next++];
   if (next >= words.size()) throw Usage("the type is missing: phial quantize IN OUT TYPE");
   o.type = words[next++];
   if (next < words.size()) {
-    if (!CLI::detail::lexical_cast(words[next], o.n_threads) || o.n_threads < 0) throw Usage("threads: '" + words[next] + "' is not a number");
+    if (!CLI::detail::lexical_cast(words[next], o.n_threads) || o.n_threads < 0)
+      throw Usage("threads: '" + words[next] + "' is not a number");
     ++next;
   }
   if (next < words.size()) throw Usage("one word too many: '" + words[next] + "'");
@@ -96,16 +99,18 @@ int quantize_verb(const std::vector<std::string>& args) {
     std::string upper = o.type;
     for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     const std::string guess = nearest(upper, names);
-    throw Usage("unknown type '" + o.type + "'" + (guess.empty() ? "" : "; did you mean " + guess + "?") + "\nSee: phial quantize --help");
+    throw Usage("unknown type '" + o.type + "'" + (guess.empty() ? "" : "; did you mean " + guess + "?") +
+                "\nSee: phial quantize --help");
   }
   watch_interrupt();
   ProgressBar bar(verbose || o.dry_run);
   const QuantizeReport r = quantize(o, bar.callback());
   bar.clear();
   const double bits = 8.0 * static_cast<double>(r.bytes_after) / static_cast<double>(std::max<uint64_t>(1, r.n_parameters));
-  fmt::print("{}: {} -> {} ({:.2f} bits per weight), {:.2f} s\n", o.dry_run ? "would write" : "quantized", human_bytes(double(r.bytes_before)),
-             human_bytes(double(r.bytes_after)), bits, r.seconds);
-  if (r.n_fallbacks > 0) fmt::print("{} tensors took another type, because their rows do not fit the wanted one's blocks\n", r.n_fallbacks);
+  fmt::print("{}: {} -> {} ({:.2f} bits per weight), {:.2f} s\n", o.dry_run ? "would write" : "quantized",
+             human_bytes(double(r.bytes_before)), human_bytes(double(r.bytes_after)), bits, r.seconds);
+  if (r.n_fallbacks > 0)
+    fmt::print("{} tensors took another type, because their rows do not fit the wanted one's blocks\n", r.n_fallbacks);
   return 0;
 }
 

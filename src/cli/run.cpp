@@ -38,7 +38,8 @@ int run_verb(const std::vector<std::string>& args) {
   flags.toggle("--conversation,-cnv", cnv, "Prompt is a message even if it holds the template's own tokens");
   flags.toggle("--no-conversation,-no-cnv", no_cnv, "No chat: complete the prompt as it stands");
   flags.toggle("--single-turn,-st", chat.single_turn, "End after one answer");
-  flags.integer("--predict,-n,--n-predict", chat.n_predict, -2, int64_t{1} << 31, "Tokens of an answer at most; -1 = until it ends, -2 = until the context is full");
+  flags.integer("--predict,-n,--n-predict", chat.n_predict, -2, int64_t{1} << 31,
+                "Tokens of an answer at most; -1 = until it ends, -2 = until the context is full");
   flags.text("--chat-template-file", chat.template_file, "FILE", "A Jinja template instead of the model's own");
   flags.list("--reverse-prompt,-r", chat.stops, "TEXT", "End the answer where this text appears");
   flags.toggle("--no-display-prompt", chat.display_prompt, "Do not print the prompt before a completion", false);
@@ -66,8 +67,10 @@ int run_verb(const std::vector<std::string>& args) {
     if (!prompt.empty() && prompt.back() == '\n') prompt.pop_back();
     has_prompt = true;
   }
-  if (!system_file.empty()) chat.system = read_input(system_file);
-  else if (!no_escape) chat.system = unescape(chat.system);
+  if (!system_file.empty())
+    chat.system = read_input(system_file);
+  else if (!no_escape)
+    chat.system = unescape(chat.system);
   const bool interactive = is_terminal(0);
   if (!has_prompt && !interactive) {
     prompt = read_input("-");
@@ -80,15 +83,17 @@ int run_verb(const std::vector<std::string>& args) {
   ProgressBar bar(false);
   auto model = Model::load(run, bar.callback());
   bar.clear();
-  for (const std::string& note : model->info().notes) fmt::print(stderr, "{}note:{} {}\n", style(2, kYellow), style(2, kReset), note);
+  for (const std::string& note : model->info().notes)
+    fmt::print(stderr, "{}note:{} {}\n", style(2, kYellow), style(2, kReset), note);
 
   Chat talk(model, chat);
   // A prompt that is formatted already (it holds the template's own tokens) is completed as it stands.
   const bool raw = no_cnv || !talk.has_template() || (has_prompt && !cnv && talk.holds_special_tokens(prompt));
   int code = 0;
   if (raw) {
-    if (!has_prompt) throw Usage(no_cnv ? "-no-cnv needs a prompt: -p TEXT or -f FILE"
-                                        : "this model has no chat template: give -p TEXT to complete, or --chat-template-file");
+    if (!has_prompt)
+      throw Usage(no_cnv ? "-no-cnv needs a prompt: -p TEXT or -f FILE"
+                         : "this model has no chat template: give -p TEXT to complete, or --chat-template-file");
     code = talk.complete(prompt);
   } else {
     if (has_prompt) code = talk.answer(prompt);

@@ -53,7 +53,8 @@ int template_verb(const std::vector<std::string>& args) {
     const size_t equals = v.find('=');
     if (equals == std::string::npos) throw Usage("--var wants NAME=JSON, not '" + v + "'");
     const std::string text = v.substr(equals + 1);
-    values[v.substr(0, equals)] = nlohmann::ordered_json::accept(text) ? nlohmann::ordered_json::parse(text) : nlohmann::ordered_json(text);
+    values[v.substr(0, equals)] =
+        nlohmann::ordered_json::accept(text) ? nlohmann::ordered_json::parse(text) : nlohmann::ordered_json(text);
   }
   const std::string out = ChatTemplate(source).render(values.dump());
   std::fwrite(out.data(), 1, out.size(), stdout);

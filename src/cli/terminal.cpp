@@ -25,9 +25,7 @@ const char* style(int fd, const char* sequence) {
   return !plain && is_terminal(fd) ? sequence : "";
 }
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string human_bytes(double bytes) {
   static const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -72,7 +70,7 @@ ProgressFn ProgressBar::callback() {
 }
 
 void watch_interrupt() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) {
     if (g_interrupted.exchange(true)) _exit(130);
   };

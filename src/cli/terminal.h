@@ -18,7 +18,8 @@ inline constexpr const char* kRed = "\033[31m";
 inline constexpr const char* kYellow = "\033[33m";
 inline constexpr const char* kReset = "\033[0m";
 
-/// Draws one bar on standard error, on a terminal only. Notes on the whole work are always printed, those of one item with `notes`.
+/// Draws one bar on standard error, on a terminal only. Notes on the whole work are always printed, those of one item with
+/// `notes`.
 class ProgressBar {
  public:
   explicit ProgressBar(bool notes) : notes_(notes) {}

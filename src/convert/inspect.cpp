@@ -274,7 +274,8 @@ std::string report_text(const Report& r, const InspectOptions& options) {
       const TensorEntry& t = file.tensors()[i];
       std::string notes = options.hash ? hash_text(r.scans[i].hash) : "";
       if (r.scans[i].n_bad)
-        notes += fmt::format("{}NaN or Inf in {} blocks, first {}", notes.empty() ? "" : "  ", r.scans[i].n_bad, r.scans[i].first_bad);
+        notes +=
+            fmt::format("{}NaN or Inf in {} blocks, first {}", notes.empty() ? "" : "  ", r.scans[i].n_bad, r.scans[i].first_bad);
       tensors.push_back({printable(t.name), type_text(t), shape_text(t.shape), size_text(t.n_bytes), notes});
     }
     out += fmt::format("\nTensors: {}{}\n", tensors.size(), options.hash ? " (with XXH64 of their bytes)" : "");
@@ -284,8 +285,10 @@ std::string report_text(const Report& r, const InspectOptions& options) {
   out += "\nTypes\n";
   std::vector<std::array<std::string, 5>> types;
   for (const auto& [name, t] : r.types)
-    types.push_back({name, fmt::format("{} tensors", t.n_tensors), fmt::format("{} values", t.n_values), size_text(t.n_bytes),
-                     fmt::format("{:.1f} %", r.total.n_bytes ? 100.0 * static_cast<double>(t.n_bytes) / static_cast<double>(r.total.n_bytes) : 0)});
+    types.push_back(
+        {name, fmt::format("{} tensors", t.n_tensors), fmt::format("{} values", t.n_values), size_text(t.n_bytes),
+         fmt::format("{:.1f} %",
+                     r.total.n_bytes ? 100.0 * static_cast<double>(t.n_bytes) / static_cast<double>(r.total.n_bytes) : 0)});
   table(out, types);
   out += fmt::format("  Total: {} tensors, {} values, {}, {:.3f} bits per weight\n", r.total.n_tensors, r.total.n_values,
                      size_text(r.total.n_bytes), bits_per_weight(r.total));
@@ -307,8 +310,8 @@ std::string report_text(const Report& r, const InspectOptions& options) {
     uint64_t n_bad_tensors = 0, n_bad = 0;
     for (const TensorScan& scan : r.scans) n_bad_tensors += scan.n_bad > 0, n_bad += scan.n_bad;
     out += n_bad == 0 ? fmt::format("\nCheck: no NaN and no Inf in {} tensors\n", r.scans.size())
-                      : fmt::format("\nCheck: NaN or Inf in {} blocks of {} tensors; the model's answers will be nonsense\n", n_bad,
-                                    n_bad_tensors);
+                      : fmt::format("\nCheck: NaN or Inf in {} blocks of {} tensors; the model's answers will be nonsense\n",
+                                    n_bad, n_bad_tensors);
   }
   return out;
 }
@@ -339,8 +342,8 @@ OrderedJson report_json(const Report& r, const InspectOptions& options) {
     OrderedJson& tensors = j["tensors"] = OrderedJson::array();
     for (size_t i = 0; i < file.tensors().size(); ++i) {
       const TensorEntry& t = file.tensors()[i];
-      OrderedJson row{{"name", t.name},   {"type", type_text(t)},  {"shape", t.shape},
-                      {"bytes", t.n_bytes}, {"file", t.file}, {"offset", t.offset}};
+      OrderedJson row{{"name", t.name},     {"type", type_text(t)}, {"shape", t.shape},
+                      {"bytes", t.n_bytes}, {"file", t.file},       {"offset", t.offset}};
       if (options.check) row["bad_blocks"] = r.scans[i].n_bad;
       if (options.hash) row["xxh64"] = hash_text(r.scans[i].hash);
       tensors.push_back(std::move(row));
@@ -357,7 +360,8 @@ OrderedJson report_json(const Report& r, const InspectOptions& options) {
     const ModelCheck& m = *r.model;
     j["model"] = {{"architecture", m.architecture}};
     if (m.problem.empty())
-      j["model"].update({{"expected", m.n_expected}, {"missing", m.missing}, {"wrong_shape", m.wrong_shape}, {"unexpected", m.unexpected}});
+      j["model"].update(
+          {{"expected", m.n_expected}, {"missing", m.missing}, {"wrong_shape", m.wrong_shape}, {"unexpected", m.unexpected}});
     else
       j["model"]["problem"] = m.problem;
   }
@@ -389,7 +393,8 @@ Diff make_diff(const InspectOptions& options) {
     // The whole values decide, not what is shown of them.
     const bool same = a.gguf && b.gguf ? *a.gguf->metadata().find(row.key) == *b.gguf->metadata().find(row.key)
                                        : row.value == other->second->value;
-    if (!same) d.metadata.push_back({"differs", row.key, row.type + " " + row.text, other->second->type + " " + other->second->text});
+    if (!same)
+      d.metadata.push_back({"differs", row.key, row.type + " " + row.text, other->second->type + " " + other->second->text});
     in_b.erase(other);
   }
   for (const MetaRow& row : rows_b)
@@ -434,7 +439,8 @@ std::string diff_text(const Diff& d, const InspectOptions& options) {
     std::string numbers = row.b;
     if (row.what == "values") {
       const TensorDifference& x = d.differences[i++];
-      numbers += fmt::format("  {} values differ, rmse {:.4g}, relative {:.4g}, largest {:.4g}", x.n_different, x.rmse, x.relative, x.max_abs);
+      numbers += fmt::format("  {} values differ, rmse {:.4g}, relative {:.4g}, largest {:.4g}", x.n_different, x.rmse,
+                             x.relative, x.max_abs);
     }
     rows.push_back({row.what, printable(row.name), row.a, numbers});
   }

@@ -32,8 +32,8 @@ void count_bad(const Codec& c, const FormatInfo& format, std::span<const std::by
   uint64_t at = 0;
   const uint64_t n_blocks = piece.size() / format.block_bytes;
   while (at < n_blocks) {
-    const int64_t bad = c.find_non_finite(piece.data() + at * format.block_bytes,
-                                          static_cast<int64_t>((n_blocks - at) * format.block_values));
+    const int64_t bad =
+        c.find_non_finite(piece.data() + at * format.block_bytes, static_cast<int64_t>((n_blocks - at) * format.block_values));
     if (bad < 0) return;
     at += static_cast<uint64_t>(bad);
     if (scan.n_bad++ == 0) scan.first_bad = base + at;
@@ -66,7 +66,8 @@ struct CompareBuffers {
   std::vector<float> values_a, values_b;
 };
 
-TensorDifference compare_one(const TensorFile& file_a, const TensorFile& file_b, const TensorPair& pair, CompareBuffers& buffers) {
+TensorDifference compare_one(const TensorFile& file_a, const TensorFile& file_b, const TensorPair& pair,
+                             CompareBuffers& buffers) {
   const TensorEntry &a = *pair.a, &b = *pair.b;
   TensorDifference d;
   d.identical = a.dtype == b.dtype;

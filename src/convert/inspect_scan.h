@@ -27,7 +27,7 @@ struct TensorDifference {
   uint64_t n_different = 0;  // values
   double max_abs = 0;        // largest |a - b|
   double rmse = 0;
-  double relative = 0;       // sqrt(sum (a-b)^2 / sum a^2)
+  double relative = 0;  // sqrt(sum (a-b)^2 / sum a^2)
 };
 
 std::vector<TensorDifference> compare_tensors(const TensorFile& a, const TensorFile& b, const std::vector<TensorPair>& pairs);

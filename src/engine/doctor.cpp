@@ -43,12 +43,16 @@ DoctorLine processor() {
   add(cpu.avx512_bf16, "AVX-512 BF16");
   add(cpu.amx_int8, "AMX int8");
   add(cpu.amx_bf16, "AMX bf16");
-  return {"processor", "ok", fmt::format("{}: {}", cpu.model.empty() ? "unknown" : cpu.model, features.empty() ? "no vector extension known here" : features)};
+  return {"processor", "ok",
+          fmt::format("{}: {}", cpu.model.empty() ? "unknown" : cpu.model,
+                      features.empty() ? "no vector extension known here" : features)};
 }
 
 DoctorLine kernels() {
   try {
-    return {"kernels", "ok", open_device("cpu", {.pool = std::make_shared<ThreadPool>(1), .isa = "", .huge_pages = true, .low_memory = false})->description()};
+    return {"kernels", "ok",
+            open_device("cpu", {.pool = std::make_shared<ThreadPool>(1), .isa = "", .huge_pages = true, .low_memory = false})
+                ->description()};
   } catch (const Error& e) {
     return {"kernels", "missing", e.what()};
   }
@@ -73,7 +77,8 @@ DoctorLine memory() {
 
 DoctorLine huge_pages() {
   const std::string state = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
-  if (state.empty()) return {"huge pages", "missing", "the kernel has no transparent huge pages; decoding is up to a fifth slower without"};
+  if (state.empty())
+    return {"huge pages", "missing", "the kernel has no transparent huge pages; decoding is up to a fifth slower without"};
   if (state.find("[never]") != std::string::npos)
     return {"huge pages", "unused", "switched off; as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"};
   return {"huge pages", "ok", fmt::format("transparent huge pages ({}) hold the weights; --no-huge-pages turns that off", state)};
@@ -93,7 +98,8 @@ DoctorLine gpu() {
   look("/dev/nvidiactl", "an NVIDIA driver");
   look("/dev/kfd", "an AMD compute driver");
   look("/dev/dri/renderD128", "a render device");
-  if (found.empty()) return {"GPU", "missing", "no driver found (/dev/nvidiactl, /dev/kfd, /dev/dri); --gpu-layers runs on the CPU"};
+  if (found.empty())
+    return {"GPU", "missing", "no driver found (/dev/nvidiactl, /dev/kfd, /dev/dri); --gpu-layers runs on the CPU"};
   return {"GPU", "unused", found + " found; this build has no GPU backend, --gpu-layers runs on the CPU"};
 }
 

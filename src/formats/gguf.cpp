@@ -93,8 +93,8 @@ GgufFile GgufFile::open(const std::string& path) {
       const GgufHeader header = add_file(shard);
       const Metadata& m = header.metadata;
       if (split_integer(m, "split.no", shard) != i || split_integer(m, "split.count", shard) != count)
-        fail(ErrorCode::split, "{}: inside it is not shard {} of {}; shards of different models are mixed", printable(shard, 1024),
-             i + 1, count);
+        fail(ErrorCode::split, "{}: inside it is not shard {} of {}; shards of different models are mixed",
+             printable(shard, 1024), i + 1, count);
       for (const char* key : {"general.architecture", "general.name"}) {
         const auto* theirs = m.find(key);
         const auto* ours = model.metadata_.find(key);
@@ -104,7 +104,8 @@ GgufFile GgufFile::open(const std::string& path) {
       }
     } catch (const Error& error) {
       if (error.code() == ErrorCode::not_found)
-        fail(ErrorCode::split, "{}: shard {} of {} is missing ({}); download it too", shown, i + 1, count, printable(shard, 1024));
+        fail(ErrorCode::split, "{}: shard {} of {} is missing ({}); download it too", shown, i + 1, count,
+             printable(shard, 1024));
       if (error.code() == ErrorCode::duplicate) fail(ErrorCode::split, "{}; shards of different models are mixed", error.what());
       throw;
     }

@@ -61,22 +61,38 @@ const char* looks_like(std::string_view head) {
 /// Names of ggml types that exist but are not read here, by id.
 const char* known_type(uint32_t id) {
   switch (id) {
-    case 9: return "Q8_1";
-    case 15: return "Q8_K";
-    case 16: return "IQ2_XXS";
-    case 17: return "IQ2_XS";
-    case 18: return "IQ3_XXS";
-    case 19: return "IQ1_S";
-    case 20: return "IQ4_NL";
-    case 21: return "IQ3_S";
-    case 22: return "IQ2_S";
-    case 23: return "IQ4_XS";
-    case 29: return "IQ1_M";
-    case 34: return "TQ1_0";
-    case 35: return "TQ2_0";
-    case 39: return "MXFP4";
-    case 40: return "NVFP4";
-    default: return nullptr;
+    case 9:
+      return "Q8_1";
+    case 15:
+      return "Q8_K";
+    case 16:
+      return "IQ2_XXS";
+    case 17:
+      return "IQ2_XS";
+    case 18:
+      return "IQ3_XXS";
+    case 19:
+      return "IQ1_S";
+    case 20:
+      return "IQ4_NL";
+    case 21:
+      return "IQ3_S";
+    case 22:
+      return "IQ2_S";
+    case 23:
+      return "IQ4_XS";
+    case 29:
+      return "IQ1_M";
+    case 34:
+      return "TQ1_0";
+    case 35:
+      return "TQ2_0";
+    case 39:
+      return "MXFP4";
+    case 40:
+      return "NVFP4";
+    default:
+      return nullptr;
   }
 }
 
@@ -162,8 +178,8 @@ class HeaderParser {
   bool read_bool(const std::string& key) {
     const uint8_t byte = cursor_.number<uint8_t>();
     if (byte > 1)
-      fail(ErrorCode::boolean, "{}: metadata key {} has a bool with the value {}; 0 and 1 are allowed", where(),
-           printable(key), byte);
+      fail(ErrorCode::boolean, "{}: metadata key {} has a bool with the value {}; 0 and 1 are allowed", where(), printable(key),
+           byte);
     return byte == 1;
   }
   std::string read_string(const std::string& key) {
@@ -172,18 +188,30 @@ class HeaderParser {
 
   MetaValue read_scalar(uint32_t type, const std::string& key) {
     switch (type) {
-      case 0: return cursor_.number<uint8_t>();
-      case 1: return cursor_.number<int8_t>();
-      case 2: return cursor_.number<uint16_t>();
-      case 3: return cursor_.number<int16_t>();
-      case 4: return cursor_.number<uint32_t>();
-      case 5: return cursor_.number<int32_t>();
-      case 6: return cursor_.number<float>();
-      case 7: return read_bool(key);
-      case kTypeString: return read_string(key);
-      case 10: return cursor_.number<uint64_t>();
-      case 11: return cursor_.number<int64_t>();
-      default: return cursor_.number<double>();
+      case 0:
+        return cursor_.number<uint8_t>();
+      case 1:
+        return cursor_.number<int8_t>();
+      case 2:
+        return cursor_.number<uint16_t>();
+      case 3:
+        return cursor_.number<int16_t>();
+      case 4:
+        return cursor_.number<uint32_t>();
+      case 5:
+        return cursor_.number<int32_t>();
+      case 6:
+        return cursor_.number<float>();
+      case 7:
+        return read_bool(key);
+      case kTypeString:
+        return read_string(key);
+      case 10:
+        return cursor_.number<uint64_t>();
+      case 11:
+        return cursor_.number<int64_t>();
+      default:
+        return cursor_.number<double>();
     }
   }
 
@@ -205,13 +233,20 @@ class HeaderParser {
     const uint64_t n = cursor_.number<uint64_t>();
     check_count(n, kScalarBytes[type], "array elements");
     switch (type) {
-      case 0: return read_numbers<uint8_t>(n);
-      case 1: return read_numbers<int8_t>(n);
-      case 2: return read_numbers<uint16_t>(n);
-      case 3: return read_numbers<int16_t>(n);
-      case 4: return read_numbers<uint32_t>(n);
-      case 5: return read_numbers<int32_t>(n);
-      case 6: return read_numbers<float>(n);
+      case 0:
+        return read_numbers<uint8_t>(n);
+      case 1:
+        return read_numbers<int8_t>(n);
+      case 2:
+        return read_numbers<uint16_t>(n);
+      case 3:
+        return read_numbers<int16_t>(n);
+      case 4:
+        return read_numbers<uint32_t>(n);
+      case 5:
+        return read_numbers<int32_t>(n);
+      case 6:
+        return read_numbers<float>(n);
       case 7: {
         std::vector<bool> values(static_cast<size_t>(n));
         for (uint64_t i = 0; i < n; ++i) values[static_cast<size_t>(i)] = read_bool(key);
@@ -223,9 +258,12 @@ class HeaderParser {
         for (uint64_t i = 0; i < n; ++i) values.push_back(read_string(key));
         return values;
       }
-      case 10: return read_numbers<uint64_t>(n);
-      case 11: return read_numbers<int64_t>(n);
-      default: return read_numbers<double>(n);
+      case 10:
+        return read_numbers<uint64_t>(n);
+      case 11:
+        return read_numbers<int64_t>(n);
+      default:
+        return read_numbers<double>(n);
     }
   }
 
@@ -250,7 +288,8 @@ class HeaderParser {
     check_gguf_name(tensor.name, at);
     const auto what = [&] { return fmt::format("{}: tensor {}", at(), printable(tensor.name)); };
     const uint32_t n_dims = cursor_.number<uint32_t>();
-    if (n_dims > kGgufMaxDims) fail(ErrorCode::n_dims, "{} has {} dimensions; at most {} are allowed", what(), n_dims, kGgufMaxDims);
+    if (n_dims > kGgufMaxDims)
+      fail(ErrorCode::n_dims, "{} has {} dimensions; at most {} are allowed", what(), n_dims, kGgufMaxDims);
     tensor.shape.resize(n_dims);
     for (uint32_t d = 0; d < n_dims; ++d) {
       const int64_t extent = cursor_.number<int64_t>();
@@ -263,7 +302,8 @@ class HeaderParser {
       if (is_removed_type(type))
         fail(ErrorCode::type, "{} has the type {}, which was removed from GGUF; convert the original model again", what(), type);
       if (const char* name = known_type(type))
-        fail(ErrorCode::type, "{} has the type {}, which is not supported yet; use a file with another quantization", what(), name);
+        fail(ErrorCode::type, "{} has the type {}, which is not supported yet; use a file with another quantization", what(),
+             name);
       fail(ErrorCode::type, "{} has the unknown type {}; the file is damaged or newer than this program", what(), type);
     }
     tensor.dtype = *dtype;
@@ -283,13 +323,13 @@ class HeaderParser {
       if (tensor.offset != expected.value())
         fail(ErrorCode::offset, "{}: tensor {} is at the offset {} of the data, {} is its place{}", path, printable(tensor.name),
              tensor.offset, expected.value(),
-             tensor.offset % header_.alignment != 0      ? " (it is not aligned)"
+             tensor.offset % header_.alignment != 0  ? " (it is not aligned)"
              : CheckedSize(tensor.offset) < expected ? " (it overlaps another tensor)"
                                                      : "");
       expected = (expected + tensor.n_bytes).aligned(header_.alignment);
       if (expected + header_.data_offset > kMaxFile)
-        fail(ErrorCode::overflow, "{}: the tensors up to {} need {} bytes, more than any file has", path,
-             printable(tensor.name), expected.value());
+        fail(ErrorCode::overflow, "{}: the tensors up to {} need {} bytes, more than any file has", path, printable(tensor.name),
+             expected.value());
     }
     for (TensorEntry& tensor : header_.tensors) {
       tensor.offset = (CheckedSize(tensor.offset) + header_.data_offset).value();
@@ -319,14 +359,16 @@ uint64_t gguf_tensor_bytes(DType dtype, const std::vector<int64_t>& shape, Where
   if (n > kMax || bytes > kMax) fail(ErrorCode::overflow, "{}: its size does not fit 63 bits; the file is damaged", where());
   const uint64_t row = shape.empty() ? 1 : static_cast<uint64_t>(shape.back());
   if (row % format.block_values != 0)
-    fail(ErrorCode::shape, "{}: rows of {} values are not whole blocks of {} ({})", where(), row, format.block_values, format.text);
+    fail(ErrorCode::shape, "{}: rows of {} values are not whole blocks of {} ({})", where(), row, format.block_values,
+         format.text);
   return bytes.value() / format.block_values;
 }
 
 void check_gguf_key(const std::string& key, Where where) {
   if (key.empty()) fail(ErrorCode::key, "{}: an empty metadata key", where());
   if (key.size() > kGgufMaxKeyLength)
-    fail(ErrorCode::string_len, "{}: a metadata key has the length {}; at most {} is allowed", where(), key.size(), kGgufMaxKeyLength);
+    fail(ErrorCode::string_len, "{}: a metadata key has the length {}; at most {} is allowed", where(), key.size(),
+         kGgufMaxKeyLength);
   for (const char c : key)
     if (c < 0x20 || c > 0x7e)
       fail(ErrorCode::key, "{}: metadata key \"{}\" has bytes that are not printable ASCII", where(), printable(key));

@@ -68,8 +68,10 @@ void check_space(const std::string& path, uint64_t n_bytes) {
   if (folder.empty()) folder = ".";
   const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
   if (!unknown && space.free < n_bytes)
-    fail(ErrorCode::io, "cannot write {}: it needs {} bytes and there are {} free (an old file of this name stays until the new one is complete)",
-         printable(path, 1024), n_bytes, space.free);
+    fail(
+        ErrorCode::io,
+        "cannot write {}: it needs {} bytes and there are {} free (an old file of this name stays until the new one is complete)",
+        printable(path, 1024), n_bytes, space.free);
 }
 
 constexpr size_t kMaxShards = 65535, kMaxOpenShards = 128;
@@ -110,7 +112,9 @@ uint64_t gguf_file_bytes(const Metadata& metadata, const std::vector<GgufTensorP
   return (CheckedSize(gguf_header_bytes(metadata, tensors, offsets).size()).aligned(alignment) + data).value();
 }
 
-uint64_t GgufTensorPlan::n_bytes() const { return gguf_tensor_bytes(dtype, shape, [&] { return "tensor " + printable(name); }); }
+uint64_t GgufTensorPlan::n_bytes() const {
+  return gguf_tensor_bytes(dtype, shape, [&] { return "tensor " + printable(name); });
+}
 
 struct GgufWriter::Impl {
   struct Shard {
@@ -170,9 +174,9 @@ void GgufWriter::Impl::plan(const Metadata& metadata, std::vector<GgufTensorPlan
       if (extent < 0) fail(ErrorCode::shape, "{}: tensor {} has a dimension {}", shown, printable(t.name), extent);
     const CheckedSize bytes = CheckedSize(t.n_bytes()).aligned(alignment);
     Shard* s = &shards.back();
-    const bool full = !s->tensors.empty() &&
-                      ((split.max_tensors > 0 && s->tensors.size() >= static_cast<size_t>(split.max_tensors)) ||
-                       (split.max_bytes > 0 && (bytes + s->data_bytes).value() > split.max_bytes));
+    const bool full =
+        !s->tensors.empty() && ((split.max_tensors > 0 && s->tensors.size() >= static_cast<size_t>(split.max_tensors)) ||
+                                (split.max_bytes > 0 && (bytes + s->data_bytes).value() > split.max_bytes));
     if (split.shard_of.empty() ? full : static_cast<size_t>(split.shard_of[i]) >= shards.size()) {
       do {
         s = &shards.emplace_back();

@@ -14,11 +14,10 @@
 namespace phial {
 
 /// One GGUF value. Arrays are flat; their element type is the alternative held. bool arrays are std::vector<bool>.
-using MetaValue =
-    std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string, uint64_t, int64_t, double,
-                 std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>, std::vector<uint32_t>,
-                 std::vector<int32_t>, std::vector<float>, std::vector<bool>, std::vector<std::string>, std::vector<uint64_t>,
-                 std::vector<int64_t>, std::vector<double>>;
+using MetaValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string, uint64_t, int64_t,
+                               double, std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
+                               std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
+                               std::vector<std::string>, std::vector<uint64_t>, std::vector<int64_t>, std::vector<double>>;
 
 /// "u32", "string[]": for messages and listings.
 const char* meta_type_name(const MetaValue& value);

@@ -30,11 +30,11 @@ struct Dtype {
 };
 
 constexpr Dtype kDtypes[] = {
-    {"F64", DType::f64, nullptr},    {"F32", DType::f32, nullptr},         {"F16", DType::f16, nullptr},
-    {"BF16", DType::bf16, nullptr},  {"I64", DType::i64, nullptr},         {"I32", DType::i32, nullptr},
-    {"I16", DType::i16, nullptr},    {"I8", DType::i8, nullptr},           {"U8", DType::i8, "U8"},
-    {"BOOL", DType::i8, "BOOL"},     {"U16", DType::i16, "U16"},           {"U32", DType::i32, "U32"},
-    {"U64", DType::i64, "U64"},      {"F8_E4M3", DType::i8, "F8_E4M3"},    {"F8_E5M2", DType::i8, "F8_E5M2"},
+    {"F64", DType::f64, nullptr},      {"F32", DType::f32, nullptr},      {"F16", DType::f16, nullptr},
+    {"BF16", DType::bf16, nullptr},    {"I64", DType::i64, nullptr},      {"I32", DType::i32, nullptr},
+    {"I16", DType::i16, nullptr},      {"I8", DType::i8, nullptr},        {"U8", DType::i8, "U8"},
+    {"BOOL", DType::i8, "BOOL"},       {"U16", DType::i16, "U16"},        {"U32", DType::i32, "U32"},
+    {"U64", DType::i64, "U64"},        {"F8_E4M3", DType::i8, "F8_E4M3"}, {"F8_E5M2", DType::i8, "F8_E5M2"},
     {"F8_E8M0", DType::i8, "F8_E8M0"}, {"C64", DType::i64, "C64"},
 };
 
@@ -46,12 +46,15 @@ class HeaderEvents {
 
   bool start_object(size_t) {
     switch (state_) {
-      case State::begin: state_ = State::header; return true;
+      case State::begin:
+        state_ = State::header;
+        return true;
       case State::header_value:
         seen_ = 0;
         state_ = is_metadata_ ? State::metadata : State::tensor;
         return true;
-      default: unexpected("an object");
+      default:
+        unexpected("an object");
     }
   }
   bool end_object() {
@@ -120,7 +123,8 @@ class HeaderEvents {
     if (state_ == State::shape) {
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
         fail(ErrorCode::overflow, "{}: tensor {} has a dimension {}", where_, name_, value);
-      if (entry_.shape.size() >= kMaxDims) fail(ErrorCode::n_dims, "{}: tensor {} has over {} dimensions", where_, name_, kMaxDims);
+      if (entry_.shape.size() >= kMaxDims)
+        fail(ErrorCode::n_dims, "{}: tensor {} has over {} dimensions", where_, name_, kMaxDims);
       entry_.shape.push_back(static_cast<int64_t>(value));
     } else if (state_ == State::offsets) {
       if (offsets_.size() == 2) fail(ErrorCode::offset, "{}: tensor {} has more than two data_offsets", where_, name_);
@@ -141,7 +145,18 @@ class HeaderEvents {
 
  private:
   enum class State {
-    begin, header, header_value, metadata, metadata_value, tensor, dtype_value, shape_value, shape, offsets_value, offsets, end
+    begin,
+    header,
+    header_value,
+    metadata,
+    metadata_value,
+    tensor,
+    dtype_value,
+    shape_value,
+    shape,
+    offsets_value,
+    offsets,
+    end
   };
 
   [[noreturn]] void bad(const std::string& what) const {
@@ -178,7 +193,8 @@ class HeaderEvents {
   std::vector<uint64_t> offsets_;
 };
 
-/// The data of the tensors must fill the rest of the file: no overlap, no hole, nothing behind. Empty tensors may be anywhere in it.
+/// The data of the tensors must fill the rest of the file: no overlap, no hole, nothing behind. Empty tensors may be anywhere in
+/// it.
 void check_layout(std::span<const TensorEntry> tensors, uint64_t n_data, const std::string& where) {
   std::vector<uint32_t> order(tensors.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint32_t>(i);
@@ -192,10 +208,11 @@ void check_layout(std::span<const TensorEntry> tensors, uint64_t n_data, const s
            where, printable(tensor.name), tensor_end, n_data);
     if (tensor.n_bytes == 0) continue;
     if (tensor.offset < end)
-      fail(ErrorCode::overlap, "{}: tensor {} begins at byte {} of the data, inside another tensor", where, printable(tensor.name),
-           tensor.offset);
+      fail(ErrorCode::overlap, "{}: tensor {} begins at byte {} of the data, inside another tensor", where,
+           printable(tensor.name), tensor.offset);
     if (tensor.offset > end)
-      fail(ErrorCode::hole, "{}: {} bytes before tensor {} belong to no tensor", where, tensor.offset - end, printable(tensor.name));
+      fail(ErrorCode::hole, "{}: {} bytes before tensor {} belong to no tensor", where, tensor.offset - end,
+           printable(tensor.name));
     end = tensor_end;
   }
   if (end != n_data) fail(ErrorCode::hole, "{}: the last {} bytes belong to no tensor", where, n_data - end);
@@ -222,10 +239,11 @@ std::string shard_in_folder(const fs::path& folder, const std::string& name) {
   if (bad_path || bad_folder) return path.string();  // opening it will say what is wrong
   const bool in_folder = real.parent_path() == home;
   // The Hub's cache: models--x/snapshots/<revision>/file is a link to models--x/blobs/<hash>.
-  const bool in_blobs = home.parent_path().filename() == "snapshots" && real.parent_path() == home.parent_path().parent_path() / "blobs";
+  const bool in_blobs =
+      home.parent_path().filename() == "snapshots" && real.parent_path() == home.parent_path().parent_path() / "blobs";
   if (!in_folder && !in_blobs)
-    fail(ErrorCode::path, "{} is a link to {}, outside the checkpoint; copy the file there instead", printable(path.string(), 1024),
-         printable(real.string(), 1024));
+    fail(ErrorCode::path, "{} is a link to {}, outside the checkpoint; copy the file there instead",
+         printable(path.string(), 1024), printable(real.string(), 1024));
   return path.string();
 }
 
@@ -304,7 +322,8 @@ SafetensorsFile SafetensorsFile::open_folder(const std::string& folder) {
   }
 
   const std::string where = printable(index.string(), 1024);
-  const Json json = parse_json(read_text_file(shard_in_folder(root, index.filename().string()), kMaxIndex), where, {kMaxDepth, false});
+  const Json json =
+      parse_json(read_text_file(shard_in_folder(root, index.filename().string()), kMaxIndex), where, {kMaxDepth, false});
   const auto map = json.find("weight_map");
   if (!json.is_object() || map == json.end() || !map->is_object() || map->empty())
     fail(ErrorCode::json, "{}: it has no weight_map; download the checkpoint again", where);

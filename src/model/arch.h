@@ -26,8 +26,8 @@ enum class Transform {
 
 /// One row: `{i}` stands for the layer. Shape slowest axis first. A row whose `shape` gives {} does not exist for this config.
 struct TensorSpec {
-  const char* gguf;           // "blk.{i}.attn_qkv.weight"
-  const char* hf;             // "model.layers.{i}.self_attn.qkv_proj.weight"; "" = made from the config (rope factors)
+  const char* gguf;  // "blk.{i}.attn_qkv.weight"
+  const char* hf;    // "model.layers.{i}.self_attn.qkv_proj.weight"; "" = made from the config (rope factors)
   Role role;
   std::vector<int64_t> (*shape)(const Config&);
   Transform transform = Transform::none;
@@ -35,8 +35,8 @@ struct TensorSpec {
 };
 
 struct Architecture {
-  const char* gguf_name;                   // "phi3"
-  std::vector<const char*> hf_names;       // {"Phi3ForCausalLM"}
+  const char* gguf_name;              // "phi3"
+  std::vector<const char*> hf_names;  // {"Phi3ForCausalLM"}
   std::span<const TensorSpec> tensors;
   Config (*from_json)(const Json& config);            // config.json
   Config (*from_metadata)(const Metadata& metadata);  // GGUF

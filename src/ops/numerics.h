@@ -8,8 +8,8 @@
 
 namespace phial {
 
-inline constexpr int kLanes = 16;           // of a float sum
-inline constexpr int kSplitTokens = 1024;   // attention: a new softmax begins at multiples of this position
+inline constexpr int kLanes = 16;          // of a float sum
+inline constexpr int kSplitTokens = 1024;  // attention: a new softmax begins at multiples of this position
 
 // exp(x) = 2^n * p(r), n = x / ln 2 rounded to nearest even, r = x - n ln 2 in two parts, |r| <= ln 2 / 2.
 // p is a degree 6 minimax polynomial (relative error 0.05 ulp before rounding); results are within 1 ulp.

@@ -122,15 +122,16 @@ void norm_linear(Stream& s, Tensor out, Tensor x, const Weight& norm, float eps,
 
 void linear_add(Stream& s, Tensor residual, Tensor x, const Weight& w, const Weight& bias) {
   check_linear("linear_add", x, w, bias);
-  require(residual.n_rows == x.n_rows && residual.n_cols == w.n_rows, "linear_add", "the residual has another shape", residual, x, w);
+  require(residual.n_rows == x.n_rows && residual.n_cols == w.n_rows, "linear_add", "the residual has another shape", residual, x,
+          w);
   s.linear_add(residual, x, w, bias);
 }
 
 void norm_linear_swiglu(Stream& s, Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w_gate_up) {
   check_norm("norm_linear_swiglu", x, norm);
   check_linear("norm_linear_swiglu", x, w_gate_up, {});
-  require(out.n_rows == x.n_rows && 2 * out.n_cols == w_gate_up.n_rows, "norm_linear_swiglu", "the result has another shape", out, x,
-          w_gate_up);
+  require(out.n_rows == x.n_rows && 2 * out.n_cols == w_gate_up.n_rows, "norm_linear_swiglu", "the result has another shape", out,
+          x, w_gate_up);
   s.norm_linear_swiglu(out, x, norm, eps, w_gate_up);
 }
 

@@ -24,6 +24,8 @@ struct BlockFormat;
 
 /// True for the formats that have such a specialisation.
 template <DType D>
-concept format_has_blocks = requires { sizeof(BlockFormat<D>); };
+concept format_has_blocks = requires {
+  sizeof(BlockFormat<D>);
+};
 
 }  // namespace phial

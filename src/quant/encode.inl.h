@@ -48,8 +48,8 @@ PHIAL_INLINE F to_f16(F a, F up, F down, uint16_t* bits) {
 /// kLanes blocks of N values, transposed: value i of all blocks together.
 template <int N>
 struct Batch {
-  F x[N];    // scaled by `down`
-  F w[N];    // importance, at most 1 and positive
+  F x[N];      // scaled by `down`
+  F w[N];      // importance, at most 1 and positive
   F up, down;  // powers of two: the block = x * up
 
   void load(const float* const* blocks, const float* const* importance) {
@@ -478,7 +478,8 @@ void encode(DType dtype, const float* rows, int64_t n_rows, int64_t row_length, 
   const int64_t row_blocks = row_length / format_info(dtype).block_values;
   const int64_t n_blocks = n_rows * row_blocks;
   visit_dtype(dtype, [&](auto tag) {
-    if constexpr (format_has_blocks<decltype(tag)::value>) encode_format<decltype(tag)::value>(rows, n_blocks, row_blocks, importance, out);
+    if constexpr (format_has_blocks<decltype(tag)::value>)
+      encode_format<decltype(tag)::value>(rows, n_blocks, row_blocks, importance, out);
   });
 }
 

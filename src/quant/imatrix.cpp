@@ -53,7 +53,8 @@ class Cursor {
 
 std::vector<float> read_floats(const GgufFile& file, const TensorEntry& t) {
   if (t.dtype != DType::f32)
-    fail(ErrorCode::type, "{}: {} is {}; importance is stored as F32", file.where(t), printable(t.name), format_info(t.dtype).text);
+    fail(ErrorCode::type, "{}: {} is {}; importance is stored as F32", file.where(t), printable(t.name),
+         format_info(t.dtype).text);
   std::vector<float> out(t.n_values());
   file.read(t, 0, std::as_writable_bytes(std::span(out)));
   return out;
@@ -66,7 +67,8 @@ constexpr std::string_view kSums = ".in_sum2", kCounts = ".counts";
 void ImportanceMatrix::add(const std::string& name, std::vector<float> values) {
   for (float v : values)
     if (!std::isfinite(v) || v < 0)
-      fail(ErrorCode::nan, "{}: the importance of {} holds {}; compute the matrix anew", printable(path_, 1024), printable(name), v);
+      fail(ErrorCode::nan, "{}: the importance of {} holds {}; compute the matrix anew", printable(path_, 1024), printable(name),
+           v);
   if (!entries_.emplace(name, std::move(values)).second)
     fail(ErrorCode::duplicate, "{}: {} is there twice", printable(path_, 1024), printable(name));
 }

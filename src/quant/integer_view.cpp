@@ -120,8 +120,7 @@ void unpack_q5_k(Bytes p, IntegerBlock& out) {
   out.m = -f16_at(p + 2);
   six_bit_scales(p + 4, out);
   const Bytes fifth = p + 16;  // bit k / 32 of byte k % 32
-  for (int k = 0; k < 256; ++k)
-    out.q[k] = static_cast<int8_t>(nibble(p + 48, k) | (fifth[k % 32] >> (k / 32) & 1) << 4);
+  for (int k = 0; k < 256; ++k) out.q[k] = static_cast<int8_t>(nibble(p + 48, k) | (fifth[k % 32] >> (k / 32) & 1) << 4);
 }
 
 void unpack_q6_k(Bytes p, IntegerBlock& out) {

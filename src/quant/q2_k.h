@@ -9,7 +9,7 @@ namespace phial {
 struct BlockQ2_K {
   uint8_t scales[16];  // low nibble: scale, high nibble: min
   uint8_t qs[64];
-  uint16_t d, dmin;    // f16
+  uint16_t d, dmin;  // f16
 };
 static_assert(sizeof(BlockQ2_K) == 84);
 

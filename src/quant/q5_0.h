@@ -6,8 +6,8 @@
 namespace phial {
 
 struct BlockQ5_0 {
-  uint16_t d;      // f16
-  uint8_t qh[4];   // little-endian 32 bits
+  uint16_t d;     // f16
+  uint8_t qh[4];  // little-endian 32 bits
   uint8_t qs[16];
 };
 static_assert(sizeof(BlockQ5_0) == 22);

@@ -44,8 +44,7 @@ struct BlockFormat<DType::q5_k> {
       b.qh[i] = static_cast<uint8_t>(mask);
     }
     for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < 32; ++i)
-        b.qs[j * 32 + i] = static_cast<uint8_t>((q[j * 64 + i] & 15) | (q[j * 64 + 32 + i] & 15) << 4);
+      for (int i = 0; i < 32; ++i) b.qs[j * 32 + i] = static_cast<uint8_t>((q[j * 64 + i] & 15) | (q[j * 64 + 32 + i] & 15) << 4);
   }
 };
 

@@ -105,7 +105,8 @@ void Quantizer::attach_importance(Job& job, const TensorChoice& choice) {
     const uint64_t n_matrices = t.shape.size() > 2 ? t.n_rows() / static_cast<uint64_t>(t.shape[t.shape.size() - 2]) : 1;
     const uint64_t n = job.importance->size();
     if (n != columns && n != columns * n_matrices)
-      fail(ErrorCode::shape, "{}: the importance of {} has {} values, the tensor has {} columns x {}; it belongs to another model",
+      fail(ErrorCode::shape,
+           "{}: the importance of {} has {} values, the tensor has {} columns x {}; it belongs to another model",
            printable(options_.imatrix_file, 1024), printable(t.name), n, columns, n_matrices);
   } else if (choice.needs_importance) {
     fail(ErrorCode::argument, "{} needs an importance matrix for {}: give one that has it with --imatrix, or choose Q2_K",
@@ -134,10 +135,11 @@ void Quantizer::plan() {
     Job job{&t, {t.name, choices[i].dtype, t.shape}, nullptr, choices[i].is_fallback()};
     if (!job.is_copied()) {
       if (format_info(t.dtype).is_quantized() && !options_.allow_requantize)
-        fail(ErrorCode::argument,
-             "{}: {} is {} already, and quantizing it again loses quality; start from an F32, F16 or BF16 model, or allow it with "
-             "--allow-requantize",
-             file_.where(t), printable(t.name), format_info(t.dtype).text);
+        fail(
+            ErrorCode::argument,
+            "{}: {} is {} already, and quantizing it again loses quality; start from an F32, F16 or BF16 model, or allow it with "
+            "--allow-requantize",
+            file_.where(t), printable(t.name), format_info(t.dtype).text);
       attach_importance(job, choices[i]);
     }
     source_bytes_ += t.n_bytes;
@@ -191,7 +193,8 @@ bool Quantizer::encode_rows(const Job& job, int64_t begin, int64_t n, std::byte*
   const uint64_t in_begin = static_cast<uint64_t>(begin) * in_row, in_bytes = static_cast<uint64_t>(n) * in_row;
   if (job.is_copied()) {
     file_.read(t, in_begin, {out, in_bytes});
-    if (!copy_ && codec(t.dtype).find_non_finite(out, n_values) >= 0) refuse("; the model is damaged (type COPY copies it as it is)");
+    if (!copy_ && codec(t.dtype).find_non_finite(out, n_values) >= 0)
+      refuse("; the model is damaged (type COPY copies it as it is)");
     return true;
   }
   scratch.raw.resize(std::max<size_t>(scratch.raw.size(), in_bytes));
@@ -203,8 +206,8 @@ bool Quantizer::encode_rows(const Job& job, int64_t begin, int64_t n, std::byte*
   for (int64_t i = 0; i < n_values; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(values[i]) & 0x7FFFFFFFu);
   if (largest >= 0x7F800000u) refuse("; the model is damaged");
   if (job.to.dtype == DType::f16 && std::bit_cast<float>(largest) >= 65520.0f)
-    fail(ErrorCode::argument, "{}: {} holds {:.6g}, too large for F16 (at most 65504); use BF16 or a quantized type", file_.where(t),
-         printable(t.name), std::bit_cast<float>(largest));
+    fail(ErrorCode::argument, "{}: {} holds {:.6g}, too large for F16 (at most 65504); use BF16 or a quantized type",
+         file_.where(t), printable(t.name), std::bit_cast<float>(largest));
 
   // An expert has its own importance.
   const bool shared = !job.importance || job.importance->size() == columns;
@@ -236,7 +239,8 @@ void Quantizer::write_tensors(GgufWriter& writer) {
     const auto n_rows = static_cast<int64_t>(job.from->n_rows());
     const uint64_t in_row = n_rows ? job.from->n_bytes / static_cast<uint64_t>(n_rows) : 0;
     const uint64_t out_row = n_rows ? job.to.n_bytes() / static_cast<uint64_t>(n_rows) : 0;
-    const auto per_window = static_cast<int64_t>(std::max<uint64_t>(1, kWindowBytes / std::max<uint64_t>(1, std::max(in_row, out_row))));
+    const auto per_window =
+        static_cast<int64_t>(std::max<uint64_t>(1, kWindowBytes / std::max<uint64_t>(1, std::max(in_row, out_row))));
     const int64_t per_piece = std::max<int64_t>(1, kPieceValues / std::max<int64_t>(1, job.from->row_length()));
     std::atomic<bool> clipped{false};
     for (int64_t begin = 0; begin < n_rows; begin += per_window) {
@@ -285,9 +289,7 @@ QuantizeReport Quantizer::run() {
 
 }  // namespace
 
-QuantizeReport quantize(const QuantizeOptions& options, const ProgressFn& progress) {
-  return Quantizer(options, progress).run();
-}
+QuantizeReport quantize(const QuantizeOptions& options, const ProgressFn& progress) { return Quantizer(options, progress).run(); }
 
 const std::vector<MixInfo>& quantization_mixes() {
   static const std::vector<MixInfo> mixes = [] {

@@ -69,12 +69,32 @@ constexpr Rule kRules[] = {
 };
 
 /// Parts of names of tensors that are never quantized: small, or so sensitive that it does not pay.
-constexpr std::string_view kKeptParts[] = {
-    "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel", "per_layer_model_proj",
-    "ssm_conv1d", "shortconv.conv.weight", "time_mix_first.weight", "time_mix_w0.weight", "time_mix_w1.weight",
-    "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight", "time_mix_v2.weight", "time_mix_a0.weight",
-    "time_mix_a1.weight", "time_mix_a2.weight", "time_mix_g1.weight", "time_mix_g2.weight", "time_mix_decay_w1.weight",
-    "time_mix_decay_w2.weight", "time_mix_lerp_fused.weight", "attn_rel_b.weight", ".position_embd", ".patch_embd"};
+constexpr std::string_view kKeptParts[] = {"_norm.weight",
+                                           "ffn_gate_inp.weight",
+                                           "ffn_gate_tid2eid.weight",
+                                           "altup",
+                                           "laurel",
+                                           "per_layer_model_proj",
+                                           "ssm_conv1d",
+                                           "shortconv.conv.weight",
+                                           "time_mix_first.weight",
+                                           "time_mix_w0.weight",
+                                           "time_mix_w1.weight",
+                                           "time_mix_w2.weight",
+                                           "time_mix_v0.weight",
+                                           "time_mix_v1.weight",
+                                           "time_mix_v2.weight",
+                                           "time_mix_a0.weight",
+                                           "time_mix_a1.weight",
+                                           "time_mix_a2.weight",
+                                           "time_mix_g1.weight",
+                                           "time_mix_g2.weight",
+                                           "time_mix_decay_w1.weight",
+                                           "time_mix_decay_w2.weight",
+                                           "time_mix_lerp_fused.weight",
+                                           "attn_rel_b.weight",
+                                           ".position_embd",
+                                           ".patch_embd"};
 constexpr std::string_view kKeptNames[] = {"position_embd.weight", "token_types.weight"};
 
 /// What the rules ask of the model.
@@ -128,9 +148,8 @@ Facts read_facts(const Metadata& metadata, const std::vector<RecipeTensor>& tens
     for (const RecipeTensor& t : tensors) f.n_layers = std::max(f.n_layers, layer_of(t.name) + 1);
   f.n_experts = first_integer(metadata, prefix + "expert_count");
   const int64_t heads = first_integer(metadata, prefix + "attention.head_count");
-  const int64_t kv_heads = metadata.has(prefix + "attention.head_count_kv")
-                               ? first_integer(metadata, prefix + "attention.head_count_kv")
-                               : heads;
+  const int64_t kv_heads =
+      metadata.has(prefix + "attention.head_count_kv") ? first_integer(metadata, prefix + "attention.head_count_kv") : heads;
   f.heads_per_kv_head = heads > 0 && kv_heads > 0 ? heads / kv_heads : 0;
   return f;
 }
@@ -147,8 +166,7 @@ bool is_kept(const RecipeTensor& t) {
 
 Role role_of(std::string_view name, bool has_output) {
   if (name == "output.weight") return Role::output;
-  if (name == "token_embd.weight" || name == "per_layer_token_embd.weight")
-    return has_output ? Role::token_embd : Role::output;
+  if (name == "token_embd.weight" || name == "per_layer_token_embd.weight") return has_output ? Role::token_embd : Role::output;
   if (contains(name, "attn_v.weight") || contains(name, "attn_qkv.weight") || contains(name, "attn_kv_b.weight"))
     return Role::attn_v;
   if (contains(name, "attn_k.weight")) return Role::attn_k;
@@ -159,13 +177,20 @@ Role role_of(std::string_view name, bool has_output) {
 
 bool holds(Where where, int64_t i, int64_t n, const Facts& facts) {
   switch (where) {
-    case Where::always: return true;
-    case Where::grouped: return facts.heads_per_kv_head >= 4;
-    case Where::more_bits: return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
-    case Where::first_8th: return i < n / 8;
-    case Where::first_16th: return i < n / 16;
-    case Where::first_2: return i < 2;
-    case Where::first_4: return i < 4;
+    case Where::always:
+      return true;
+    case Where::grouped:
+      return facts.heads_per_kv_head >= 4;
+    case Where::more_bits:
+      return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
+    case Where::first_8th:
+      return i < n / 8;
+    case Where::first_16th:
+      return i < n / 16;
+    case Where::first_2:
+      return i < 2;
+    case Where::first_4:
+      return i < 4;
   }
   return false;
 }
@@ -211,11 +236,20 @@ DType fitting_type(DType wanted, int64_t row_length) {
   DType next = DType::f16;
   switch (wanted) {
     case DType::q2_k:
-    case DType::q3_k: next = DType::q4_0; break;
-    case DType::q4_k: next = DType::q5_0; break;
-    case DType::q5_k: next = DType::q5_1; break;
-    case DType::q6_k: next = DType::q8_0; break;
-    default: break;
+    case DType::q3_k:
+      next = DType::q4_0;
+      break;
+    case DType::q4_k:
+      next = DType::q5_0;
+      break;
+    case DType::q5_k:
+      next = DType::q5_1;
+      break;
+    case DType::q6_k:
+      next = DType::q8_0;
+      break;
+    default:
+      break;
   }
   return fits(next) ? next : DType::f16;
 }

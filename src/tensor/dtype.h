@@ -14,11 +14,11 @@ enum class DType : uint8_t {
 };
 
 struct FormatInfo {
-  std::string_view text;   // "Q4_K"
+  std::string_view text;  // "Q4_K"
   uint32_t gguf_id;
-  uint32_t block_values;   // values per block, along the fastest axis
+  uint32_t block_values;  // values per block, along the fastest axis
   uint32_t block_bytes;
-  uint32_t act_group;      // see formats.def
+  uint32_t act_group;  // see formats.def
   bool is_quantized() const { return block_values > 1; }
 };
 
@@ -42,7 +42,8 @@ template <typename F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
 #define X(name, text, id, values, bytes, group) \
-  case DType::name: return f(DTypeTag<DType::name>{});
+  case DType::name:                             \
+    return f(DTypeTag<DType::name>{});
 #include "tensor/formats.def"
 #undef X
   }

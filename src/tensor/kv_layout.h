@@ -24,7 +24,8 @@ inline uint64_t kv_page_bytes(DType dtype, int32_t n_kv_heads, int32_t head_dim)
 
 /// Index of value (head, slot, d) in a K page, and of its q8_0 scale among the page's scales.
 inline int64_t k_index(int32_t head_dim, int32_t head, int32_t slot, int32_t d) {
-  return ((static_cast<int64_t>(head) * (kPageTokens / kKeyLanes) + slot / kKeyLanes) * head_dim + d) * kKeyLanes + slot % kKeyLanes;
+  return ((static_cast<int64_t>(head) * (kPageTokens / kKeyLanes) + slot / kKeyLanes) * head_dim + d) * kKeyLanes +
+         slot % kKeyLanes;
 }
 inline int64_t k_scale_index(int32_t head_dim, int32_t head, int32_t slot, int32_t d) {
   return k_index(head_dim / 32, head, slot, d / 32);

@@ -12,14 +12,14 @@ namespace phial {
 
 struct DeviceOptions {
   std::shared_ptr<ThreadPool> pool;
-  std::string isa;          // "" = best; reference|avx2|avx_vnni|avx512|...
+  std::string isa;  // "" = best; reference|avx2|avx_vnni|avx512|...
   bool huge_pages = true;
   bool low_memory = false;  // --mmap: keep weights in the file's map, unpacked
 };
 
 struct BackendEntry {
-  const char* name;         // "cpu", "reference"
-  const char* what;         // a line for doctor
+  const char* name;  // "cpu", "reference"
+  const char* what;  // a line for doctor
   std::unique_ptr<Device> (*open)(const DeviceOptions&);
 };
 

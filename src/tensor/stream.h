@@ -17,10 +17,10 @@ namespace phial {
 
 /// Values that change with every step; they lie in the device's memory, no kernel takes a position as an argument.
 struct StepInputs {
-  int32_t n_tokens = 0;      // of all sequences of the step; each sequence's tokens lie together, in order
+  int32_t n_tokens = 0;  // of all sequences of the step; each sequence's tokens lie together, in order
   int32_t n_sequences = 0;
-  int32_t n_outputs = 0;     // tokens whose logits are wanted
-  int32_t max_pages = 0;     // row length of page_table
+  int32_t n_outputs = 0;                 // tokens whose logits are wanted
+  int32_t max_pages = 0;                 // row length of page_table
   const int32_t* token_ids = nullptr;    // [n_tokens]
   const int32_t* positions = nullptr;    // [n_tokens]
   const int32_t* sequence_of = nullptr;  // [n_tokens] row of page_table
@@ -44,9 +44,9 @@ struct AttentionParams {
   int32_t n_heads = 0;
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
-  float scale = 1;           // scores are multiplied by it
-  int32_t window = 0;        // 0 = all; else a token sees itself and the window - 1 tokens before it
-  float softcap = 0;         // 0 = none
+  float scale = 1;     // scores are multiplied by it
+  int32_t window = 0;  // 0 = all; else a token sees itself and the window - 1 tokens before it
+  float softcap = 0;   // 0 = none
 };
 
 enum class RopeKind { neox, interleaved };  // pairs (i, i + n_rot/2), or (2i, 2i + 1)

@@ -57,7 +57,8 @@ TEST_CASE("tensors that do not fit the architecture are refused") {
     return load_code(changed(folder, good, change));
   };
   CHECK(code([](Metadata&, auto&) {}) == "none");
-  CHECK(code([](Metadata&, auto& t) { std::erase_if(t, [](auto& x) { return x.plan.name == "blk.1.ffn_down.weight"; }); }) == "TENSOR");
+  CHECK(code([](Metadata&, auto& t) { std::erase_if(t, [](auto& x) { return x.plan.name == "blk.1.ffn_down.weight"; }); }) ==
+        "TENSOR");
   CHECK(code([](Metadata&, auto& t) { find(t, "blk.0.attn_norm.weight").plan.shape = {2, 32}; }) == "TENSOR");
   CHECK(code([](Metadata&, auto& t) {
           auto& x = find(t, "blk.0.attn_qkv.weight");

@@ -23,16 +23,11 @@ struct Case {
 };
 
 const Case kCases[] = {
-    {96, 2, 2, DType::f16, DType::f16, 0, 0, {70, 1, 129}},
-    {32, 6, 2, DType::q8_0, DType::q8_0, 0, 0, {100, 17}},
-    {17, 3, 1, DType::f32, DType::f32, 0, 0, {65}},
-    {100, 4, 1, DType::f16, DType::f32, 33, 0, {150, 64}},
-    {64, 7, 1, DType::f16, DType::f16, 0, 30.0f, {90}},
-    {1, 1, 1, DType::f32, DType::f16, 0, 0, {80}},
-    {128, 8, 1, DType::q8_0, DType::f16, 200, 0, {300}},
-    {256, 2, 1, DType::f16, DType::q8_0, 0, 0, {66}},
-    {16, 70, 1, DType::f16, DType::f16, 0, 0, {40}},
-    {32, 2, 1, DType::f16, DType::f16, 0, 0, {2200}},      // three splits
+    {96, 2, 2, DType::f16, DType::f16, 0, 0, {70, 1, 129}}, {32, 6, 2, DType::q8_0, DType::q8_0, 0, 0, {100, 17}},
+    {17, 3, 1, DType::f32, DType::f32, 0, 0, {65}},         {100, 4, 1, DType::f16, DType::f32, 33, 0, {150, 64}},
+    {64, 7, 1, DType::f16, DType::f16, 0, 30.0f, {90}},     {1, 1, 1, DType::f32, DType::f16, 0, 0, {80}},
+    {128, 8, 1, DType::q8_0, DType::f16, 200, 0, {300}},    {256, 2, 1, DType::f16, DType::q8_0, 0, 0, {66}},
+    {16, 70, 1, DType::f16, DType::f16, 0, 0, {40}},        {32, 2, 1, DType::f16, DType::f16, 0, 0, {2200}},  // three splits
     {32, 1, 1, DType::q8_0, DType::q8_0, 1500, 0, {2600}},  // a window across splits
     {48, 1, 1, DType::f32, DType::f32, 10, 0, {1100}},
 };
@@ -181,7 +176,8 @@ std::vector<double> attention_in_double(const Data& data) {
       for (int32_t j = first; j <= t.position; ++j) {
         double dot = 0;
         for (int32_t d = 0; d < c.head_dim; ++d)
-          dot += static_cast<double>(data.q[(t.row * c.n_heads + h) * c.head_dim + d]) * stored(c.k_dtype, data.k[(base + j) * kv_cols + kv_at + d]);
+          dot += static_cast<double>(data.q[(t.row * c.n_heads + h) * c.head_dim + d]) *
+                 stored(c.k_dtype, data.k[(base + j) * kv_cols + kv_at + d]);
         dot *= data.params().scale;
         s.push_back(c.softcap > 0 ? c.softcap * std::tanh(dot / c.softcap) : dot);
       }
@@ -248,11 +244,12 @@ TEST_CASE("attention of one late token is spread over splits with the same bits"
 TEST_CASE("kv_store: every device writes the same bytes") {
   for (const DType dtype : {DType::f32, DType::f16, DType::q8_0}) {
     const int32_t head_dim = dtype == DType::q8_0 ? 64 : 50, n_kv_heads = 3, n = 100;
-    std::vector<float> k = normal_values(n * n_kv_heads * head_dim, 21, 3), v = normal_values(n * n_kv_heads * head_dim, 22, 1e-3f);
-    std::fill_n(v.begin(), head_dim, 0.0f);            // a block of zeros
+    std::vector<float> k = normal_values(n * n_kv_heads * head_dim, 21, 3),
+                       v = normal_values(n * n_kv_heads * head_dim, 22, 1e-3f);
+    std::fill_n(v.begin(), head_dim, 0.0f);               // a block of zeros
     std::fill_n(v.begin() + head_dim, head_dim, 1e-36f);  // a block too small for a scale
-    k[5] = 70000;                                      // beyond f16
-    k[6] = 3e-7f;                                      // subnormal in f16
+    k[5] = 70000;                                         // beyond f16
+    k[6] = 3e-7f;                                         // subnormal in f16
     std::vector<int32_t> positions(n), sequence_of(n), table{1, 0};
     std::iota(positions.begin(), positions.end(), 0);
     StepInputs in;
@@ -280,7 +277,8 @@ TEST_CASE("kv_store: every device writes the same bytes") {
 
 TEST_CASE("rope_attention is rope, kv_store and attention") {
   const int32_t n = 40, head_dim = 32, n_heads = 4, n_kv_heads = 2;
-  const auto q = normal_values(n * n_heads * head_dim, 31), k = normal_values(n * n_kv_heads * head_dim, 32), v = normal_values(n * n_kv_heads * head_dim, 33);
+  const auto q = normal_values(n * n_heads * head_dim, 31), k = normal_values(n * n_kv_heads * head_dim, 32),
+             v = normal_values(n * n_kv_heads * head_dim, 33);
   const auto cos_sin = normal_values(n * 16, 34);
   std::vector<int32_t> positions(n), sequence_of(n), table{0};
   std::iota(positions.begin(), positions.end(), 0);
@@ -293,11 +291,15 @@ TEST_CASE("rope_attention is rope, kv_store and attention") {
   const AttentionParams params{n_heads, n_kv_heads, head_dim, 0.2f, 0, 0};
   auto result = [&](Bench& b, bool fused) {
     auto pages = b.device->allocate(2 * kv_page_bytes(DType::f16, n_kv_heads, head_dim));
-    const KvLayer layer{pages.get(), pages.get() + kv_page_bytes(DType::f16, n_kv_heads, head_dim), DType::f16, DType::f16, 1, n_kv_heads, head_dim};
+    const KvLayer layer{
+        pages.get(), pages.get() + kv_page_bytes(DType::f16, n_kv_heads, head_dim), DType::f16, DType::f16, 1, n_kv_heads,
+        head_dim};
     Guarded qt(n, n_heads * head_dim, n_heads * head_dim, q), kt(n, n_kv_heads * head_dim, n_kv_heads * head_dim, k);
-    Guarded vt(n, n_kv_heads * head_dim, n_kv_heads * head_dim, v), table_rows(n, 16, 16, cos_sin), out(n, n_heads * head_dim, n_heads * head_dim);
+    Guarded vt(n, n_kv_heads * head_dim, n_kv_heads * head_dim, v), table_rows(n, 16, 16, cos_sin),
+        out(n, n_heads * head_dim, n_heads * head_dim);
     if (fused) {
-      rope_attention(*b.stream, out.view(), qt.view(), kt.view(), vt.view(), RopeKind::neox, table_rows.view(), layer, params, in);
+      rope_attention(*b.stream, out.view(), qt.view(), kt.view(), vt.view(), RopeKind::neox, table_rows.view(), layer, params,
+                     in);
     } else {
       rope(*b.stream, qt.view(), head_dim, RopeKind::neox, table_rows.view());
       rope(*b.stream, kt.view(), head_dim, RopeKind::neox, table_rows.view());

@@ -23,7 +23,8 @@ struct Bench {
   std::unique_ptr<Workspace> workspace;
   std::unique_ptr<Stream> stream;
 
-  Bench(const std::string& name, const std::string& isa, int n_threads) : label(name + " " + isa + " " + std::to_string(n_threads)) {
+  Bench(const std::string& name, const std::string& isa, int n_threads)
+      : label(name + " " + isa + " " + std::to_string(n_threads)) {
     DeviceOptions options;
     options.pool = std::make_shared<ThreadPool>(n_threads);
     options.isa = isa;

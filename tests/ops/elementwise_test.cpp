@@ -41,7 +41,8 @@ namespace {
 struct Shape {
   int64_t n_rows, n_cols, stride;
 };
-const Shape kShapes[] = {{1, 1, 1}, {3, 3, 5}, {2, 16, 16}, {5, 17, 40}, {4, 31, 31}, {7, 96, 100}, {2, 100, 112}, {33, 256, 256}, {70, 1000, 1008}};
+const Shape kShapes[] = {{1, 1, 1},    {3, 3, 5},     {2, 16, 16},    {5, 17, 40},     {4, 31, 31},
+                         {7, 96, 100}, {2, 100, 112}, {33, 256, 256}, {70, 1000, 1008}};
 
 /// Runs `op` on the reference and on every CPU bench: the results must have the same bits and the guards must hold.
 /// op(bench, out) fills `out`.
@@ -68,7 +69,8 @@ TEST_CASE("rms_norm") {
       Guarded in(shape.n_rows, shape.n_cols, shape.n_cols + 3, x);
       rms_norm(*b.stream, out, in.view(), b.vector(w), 1e-5f);
     });
-    const auto in_place = same_everywhere(shape, x, [&](Bench& b, Tensor out) { rms_norm(*b.stream, out, out, b.vector(w), 1e-5f); });
+    const auto in_place =
+        same_everywhere(shape, x, [&](Bench& b, Tensor out) { rms_norm(*b.stream, out, out, b.vector(w), 1e-5f); });
     CHECK(equal_bits(got, in_place));
 
     std::vector<double> want;
@@ -85,8 +87,10 @@ TEST_CASE("rms_norm") {
 TEST_CASE("rms_norm over each head of a row") {
   const int64_t head_dim = 20, n_heads = 3;
   const auto x = normal_values(4 * n_heads * head_dim, 3), w = normal_values(head_dim, 4);
-  const auto whole = same_everywhere({4, n_heads * head_dim, 64}, x, [&](Bench& b, Tensor out) { rms_norm(*b.stream, out, out, b.vector(w), 1e-6f); });
-  const auto heads = same_everywhere({4 * n_heads, head_dim, head_dim}, x, [&](Bench& b, Tensor out) { rms_norm(*b.stream, out, out, b.vector(w), 1e-6f); });
+  const auto whole = same_everywhere({4, n_heads * head_dim, 64}, x,
+                                     [&](Bench& b, Tensor out) { rms_norm(*b.stream, out, out, b.vector(w), 1e-6f); });
+  const auto heads = same_everywhere({4 * n_heads, head_dim, head_dim}, x,
+                                     [&](Bench& b, Tensor out) { rms_norm(*b.stream, out, out, b.vector(w), 1e-6f); });
   CHECK(equal_bits(whole, heads));
 }
 
@@ -100,19 +104,32 @@ TEST_CASE("add and swiglu, also onto an operand") {
     }
     auto other = [&] { return Guarded(shape.n_rows, shape.n_cols, shape.n_cols + 1, b); };
     auto first = [&] { return Guarded(shape.n_rows, shape.n_cols, shape.n_cols, a); };
-    const auto added = same_everywhere(shape, {}, [&](Bench& d, Tensor out) { auto x = first(), y = other(); add(*d.stream, out, x.view(), y.view()); });
-    const auto onto = same_everywhere(shape, a, [&](Bench& d, Tensor out) { auto y = other(); add(*d.stream, out, out, y.view()); });
+    const auto added = same_everywhere(shape, {}, [&](Bench& d, Tensor out) {
+      auto x = first(), y = other();
+      add(*d.stream, out, x.view(), y.view());
+    });
+    const auto onto = same_everywhere(shape, a, [&](Bench& d, Tensor out) {
+      auto y = other();
+      add(*d.stream, out, out, y.view());
+    });
     CHECK(equal_bits(added, onto));
     CHECK(nmse(added, sum) < 1e-13);
-    const auto swished = same_everywhere(shape, {}, [&](Bench& d, Tensor out) { auto x = first(), y = other(); swiglu(*d.stream, out, x.view(), y.view()); });
-    const auto swished_onto = same_everywhere(shape, a, [&](Bench& d, Tensor out) { auto y = other(); swiglu(*d.stream, out, out, y.view()); });
+    const auto swished = same_everywhere(shape, {}, [&](Bench& d, Tensor out) {
+      auto x = first(), y = other();
+      swiglu(*d.stream, out, x.view(), y.view());
+    });
+    const auto swished_onto = same_everywhere(shape, a, [&](Bench& d, Tensor out) {
+      auto y = other();
+      swiglu(*d.stream, out, out, y.view());
+    });
     CHECK(equal_bits(swished, swished_onto));
     CHECK(nmse(swished, gated) < 1e-12);
   }
 }
 
 TEST_CASE("swiglu of extreme gates") {
-  const std::vector<float> gate{-INFINITY, -1e30f, -200, -88.5f, -87.4f, -1e-30f, -0.0f, 0, 1e-30f, 87.4f, 88.5f, 1e30f, INFINITY};
+  const std::vector<float> gate{-INFINITY, -1e30f, -200,  -88.5f, -87.4f, -1e-30f, -0.0f,
+                                0,         1e-30f, 87.4f, 88.5f,  1e30f,  INFINITY};
   const std::vector<float> up(gate.size(), 1.0f);
   const Shape shape{1, static_cast<int64_t>(gate.size()), 16};
   const auto got = same_everywhere(shape, {}, [&](Bench& d, Tensor out) {
@@ -152,7 +169,8 @@ TEST_CASE("rope: both kinds, partial rotation, many heads") {
         for (int64_t h = 0; h < c.n_heads; ++h) {
           for (int i = 0; i < c.n_rot / 2; ++i) {
             const int64_t head = t * n + h * c.head_dim;
-            const int64_t a = head + (kind == RopeKind::neox ? i : 2 * i), b = head + (kind == RopeKind::neox ? i + c.n_rot / 2 : 2 * i + 1);
+            const int64_t a = head + (kind == RopeKind::neox ? i : 2 * i),
+                          b = head + (kind == RopeKind::neox ? i + c.n_rot / 2 : 2 * i + 1);
             const double cosine = table[t * c.n_rot + i], sine = table[t * c.n_rot + c.n_rot / 2 + i];
             want[a] = x[a] * cosine - x[b] * sine;
             want[b] = x[b] * cosine + x[a] * sine;
@@ -192,7 +210,8 @@ TEST_CASE("wrong shapes throw, naming the operation") {
   Guarded x(2, 8, 8), y(2, 6, 6), z(3, 8, 8);
   const Weight norm = b.vector({1, 1, 1});
   CHECK_THROWS_WITH_AS(rms_norm(*b.stream, x.view(), x.view(), norm, 1e-5f), doctest::Contains("rms_norm: columns of x"), Error);
-  CHECK_THROWS_WITH_AS(add(*b.stream, x.view(), x.view(), y.view()), doctest::Contains("add: shapes differ (operands: [2, 8], [2, 8], [2, 6])"), Error);
+  CHECK_THROWS_WITH_AS(add(*b.stream, x.view(), x.view(), y.view()),
+                       doctest::Contains("add: shapes differ (operands: [2, 8], [2, 8], [2, 6])"), Error);
   CHECK_THROWS_AS(swiglu(*b.stream, x.view(), z.view(), x.view()), Error);
   CHECK_THROWS_AS(linear(*b.stream, x.view(), x.view(), norm), Error);
   CHECK_THROWS_AS(rope(*b.stream, x.view(), 3, RopeKind::neox, y.view()), Error);

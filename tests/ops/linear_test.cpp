@@ -23,19 +23,32 @@ std::vector<std::byte> random_weight(DType dtype, int64_t n_rows, int64_t n_cols
     for (size_t i = 0; i < bytes.size(); i += format_info(dtype).block_bytes) {
       const float f = small(rng);
       const uint16_t h = dtype == DType::f16 ? f32_to_f16(f) : f32_to_bf16(f);
-      if (dtype == DType::f32) std::memcpy(&bytes[i], &f, 4);
-      else std::memcpy(&bytes[i], &h, 2);
+      if (dtype == DType::f32)
+        std::memcpy(&bytes[i], &f, 4);
+      else
+        std::memcpy(&bytes[i], &h, 2);
     }
     return bytes;
   }
   for (std::byte& b : bytes) b = static_cast<std::byte>(rng());
   std::vector<size_t> scales;  // where a block holds f16
   switch (dtype) {
-    case DType::q4_0: case DType::q5_0: case DType::q8_0: scales = {0}; break;
-    case DType::q2_k: scales = {80, 82}; break;
-    case DType::q3_k: scales = {108}; break;
-    case DType::q6_k: scales = {208}; break;
-    default: scales = {0, 2};
+    case DType::q4_0:
+    case DType::q5_0:
+    case DType::q8_0:
+      scales = {0};
+      break;
+    case DType::q2_k:
+      scales = {80, 82};
+      break;
+    case DType::q3_k:
+      scales = {108};
+      break;
+    case DType::q6_k:
+      scales = {208};
+      break;
+    default:
+      scales = {0, 2};
   }
   for (size_t i = 0; i < bytes.size(); i += format_info(dtype).block_bytes)
     for (size_t at : scales) {
@@ -133,8 +146,8 @@ std::vector<std::string> isas_here() {
   return names;
 }
 
-void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int64_t>& tokens, const std::string& isa, int n_threads,
-             bool low_memory = false) {
+void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int64_t>& tokens, const std::string& isa,
+             int n_threads, bool low_memory = false) {
   CAPTURE(std::string(format_info(dtype).text));
   CAPTURE(n_rows);
   CAPTURE(n_cols);
@@ -210,7 +223,8 @@ TEST_CASE("matrix product: extreme levels and scales stay exact") {
         const size_t block = format_info(dtype).block_bytes;
         for (std::byte& b : bytes) b = static_cast<std::byte>(fill);
         const size_t at = dtype == DType::q2_k ? 80 : dtype == DType::q3_k ? 108 : dtype == DType::q6_k ? 208 : 0;
-        const bool two = dtype == DType::q2_k || dtype == DType::q4_k || dtype == DType::q5_k || dtype == DType::q4_1 || dtype == DType::q5_1;
+        const bool two =
+            dtype == DType::q2_k || dtype == DType::q4_k || dtype == DType::q5_k || dtype == DType::q4_1 || dtype == DType::q5_1;
         for (size_t i = 0; i < bytes.size(); i += block) std::memcpy(&bytes[i + at], &scales[i + at], two ? 4 : 2);
         const auto source = source_of(bytes, dtype, n_rows, n_cols);
         Runner reference("reference", "", 1), cpu("cpu", isa, 1);

@@ -41,8 +41,10 @@ TEST_CASE("integer views hold the values of the float decode") {
       const int64_t in_block = k % format.block_values;
       if (in_block == 0) format.unpack(bytes.data() + k / format.block_values * format_info(dtype).block_bytes, block);
       const int sub_block = static_cast<int>(in_block / format.sub_block_values);
-      const double want = static_cast<double>(block.d) * block.scale[sub_block] * block.q[in_block] + static_cast<double>(block.m) * block.min[sub_block];
-      REQUIRE(std::abs(values[k] - want) <= 1e-6 * (std::abs(block.d * block.scale[sub_block] * block.q[in_block]) + std::abs(block.m * block.min[sub_block])));
+      const double want = static_cast<double>(block.d) * block.scale[sub_block] * block.q[in_block] +
+                          static_cast<double>(block.m) * block.min[sub_block];
+      REQUIRE(std::abs(values[k] - want) <=
+              1e-6 * (std::abs(block.d * block.scale[sub_block] * block.q[in_block]) + std::abs(block.m * block.min[sub_block])));
       lowest = std::min<int>(lowest, block.q[in_block]);
       highest = std::max<int>(highest, block.q[in_block]);
     }
@@ -111,11 +113,14 @@ TEST_CASE("fused operations are their parts, on every device") {
   const auto x = normal_values(n_tokens * n_cols, 46), norm = normal_values(n_cols, 47), bias = normal_values(2 * n_ff, 48);
   for (const DType dtype : {DType::f32, DType::f16, DType::q8_0, DType::q4_k, DType::q6_k}) {
     CAPTURE(format_info(dtype).text);
-    const auto gate_up = encoded(dtype, normal_values(2 * n_ff * n_cols, 49)), down = encoded(dtype, normal_values(n_ff * n_cols, 50));
+    const auto gate_up = encoded(dtype, normal_values(2 * n_ff * n_cols, 49)),
+               down = encoded(dtype, normal_values(n_ff * n_cols, 50));
     auto parts = [&](Bench& b, bool fused) {
-      const Weight w = b.weight(gate_up, dtype, 2 * n_ff, n_cols, WeightUse::matrix), g = b.vector(norm), add_bias = b.vector(bias);
+      const Weight w = b.weight(gate_up, dtype, 2 * n_ff, n_cols, WeightUse::matrix), g = b.vector(norm),
+                   add_bias = b.vector(bias);
       const Weight square = b.weight(down, dtype, n_ff, n_cols, WeightUse::matrix);
-      Guarded in(n_tokens, n_cols, n_cols, x), h(n_tokens, n_cols, n_cols), wide(n_tokens, 2 * n_ff, 2 * n_ff), gated(n_tokens, n_ff, n_ff + 3);
+      Guarded in(n_tokens, n_cols, n_cols, x), h(n_tokens, n_cols, n_cols), wide(n_tokens, 2 * n_ff, 2 * n_ff),
+          gated(n_tokens, n_ff, n_ff + 3);
       Guarded residual(n_tokens, n_ff, n_ff + 1, std::vector<float>(n_tokens * n_ff, 0.5f)), y(n_tokens, n_ff, n_ff);
       if (fused) {
         norm_linear(*b.stream, wide.view(), in.view(), g, 1e-5f, w, add_bias);

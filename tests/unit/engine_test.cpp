@@ -115,7 +115,8 @@ TEST_CASE("metadata from the command line takes the type of the key") {
   m.set("a.u32", uint32_t{1});
   m.set("a.f32", 1.0f);
   m.set("a.u8", uint8_t{1});
-  override_metadata(m, {"a.u32=int:7", "a.f32=float:0.5", "a.u8=int:300", "a.new=int:-3", "a.flag=bool:true", "a.text=str:x=y:z"});
+  override_metadata(m,
+                    {"a.u32=int:7", "a.f32=float:0.5", "a.u8=int:300", "a.new=int:-3", "a.flag=bool:true", "a.text=str:x=y:z"});
   CHECK(std::get<uint32_t>(*m.find("a.u32")) == 7);
   CHECK(std::get<float>(*m.find("a.f32")) == 0.5f);
   CHECK(std::get<uint32_t>(*m.find("a.u8")) == 300);  // does not fit the old type

@@ -145,20 +145,24 @@ TEST_CASE("damaged headers give their code") {
       {"A04 tensors one too many", with_counts((small_file().bytes().size() - 24) / 25 + 1, 0), "COUNT"},
       {"A05 keys 2^64-1", with_counts({}, kMax), "COUNT"},
       {"A05 keys 2^63", with_counts({}, 1ull << 63), "COUNT"},
-      {"A05 ten keys, three there", [] {
+      {"A05 ten keys, three there",
+       [] {
          Raw f;
          for (const char* k : {"a", "b", "c"}) f.u32(k, 1);
          f.n_keys = 10;
          return f;
-       }(), "COUNT"},
-      {"A05 four keys, three there", [] {
+       }(),
+       "COUNT"},
+      {"A05 four keys, three there",
+       [] {
          Raw f;
          for (const char* k : {"a", "b", "c"}) f.u32(k, 1);
          f.n_keys = 4;
          f.data = "12345678";
          f.alignment = 1;
          return f;
-       }(), "STRLEN"},
+       }(),
+       "STRLEN"},
       {"A06 key length 2^64-1", with_raw_key(Bytes().put(kMax).raw("keykeykeykey")), "STRLEN"},
       {"A06 key length 65536", with_raw_key(Bytes().text(std::string(65536, 'k')).put(uint32_t{0}).put(uint8_t{0})), "STRLEN"},
       {"A06 key length 65535", with_raw_key(Bytes().text(std::string(65535, 'k')).put(uint32_t{0}).put(uint8_t{0})), "none"},
@@ -215,7 +219,9 @@ TEST_CASE("damaged headers give their code") {
       {"A23 2^31 x 2^31 x 4", with_tensor({1ull << 31, 1ull << 31, 4, 1}), "OVERFLOW"},
       {"A24 F32 of 2^62+1", with_tensor({(1ull << 62) + 1}), "OVERFLOW"},
       {"A25 Q4_0 whose product wraps", with_tensor({1024819115206086208ull}, 2), "OVERFLOW"},
-      {"A26 I8 twice 2^63-64", Raw().tensor("a", {0x7fffffffffffffc0}, 24, 0).tensor("b", {0x7fffffffffffffc0}, 24, 0x7fffffffffffffc0).with_data(64), "OVERFLOW"},
+      {"A26 I8 twice 2^63-64",
+       Raw().tensor("a", {0x7fffffffffffffc0}, 24, 0).tensor("b", {0x7fffffffffffffc0}, 24, 0x7fffffffffffffc0).with_data(64),
+       "OVERFLOW"},
       {"A27 padded size wraps", with_tensor({kMax - 30}, 24), "SHAPE"},
       {"A27 2^63-31 padded", with_tensor({(1ull << 63) - 31}, 24), "OVERFLOW"},
       {"A28 type 4", with_tensor({32}, 4), "TYPE"},
@@ -245,10 +251,18 @@ TEST_CASE("damaged headers give their code") {
 }
 
 TEST_CASE("files of other kinds are named (A02)") {
-  const std::pair<std::string, const char*> heads[] = {
-      {"FUGG", "big-endian"},   {"GGML", "GGML"},        {"ggjt", "GGJT"},          {"PK\x03\x04", "zip"},
-      {"\x7f" "ELF", "ELF"},    {std::string("\x80\x02", 2), "pickle"}, {"tjgg", "GGJT"}, {std::string(4, '\0'), "zeros"},
-      {"<!DOCTYPE html>", "web page"}, {"version https://git-lfs.github.com", "LFS"}};
+  const std::pair<std::string, const char*> heads[] = {{"FUGG", "big-endian"},
+                                                       {"GGML", "GGML"},
+                                                       {"ggjt", "GGJT"},
+                                                       {"PK\x03\x04", "zip"},
+                                                       {"\x7f"
+                                                        "ELF",
+                                                        "ELF"},
+                                                       {std::string("\x80\x02", 2), "pickle"},
+                                                       {"tjgg", "GGJT"},
+                                                       {std::string(4, '\0'), "zeros"},
+                                                       {"<!DOCTYPE html>", "web page"},
+                                                       {"version https://git-lfs.github.com", "LFS"}};
   for (const auto& [head, hint] : heads) {
     const std::string bytes = head + std::string(100, ' ');
     CAPTURE(head);

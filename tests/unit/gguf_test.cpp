@@ -129,9 +129,11 @@ bool same_value(const MetaValue& a, const MetaValue& b) {
 }
 
 bool same_model(const Model& a, const Model& b) {
-  bool same = a.data == b.data && a.tensors.size() == b.tensors.size() && a.metadata.entries().size() == b.metadata.entries().size();
+  bool same =
+      a.data == b.data && a.tensors.size() == b.tensors.size() && a.metadata.entries().size() == b.metadata.entries().size();
   for (size_t i = 0; same && i < a.tensors.size(); ++i)
-    same = a.tensors[i].name == b.tensors[i].name && a.tensors[i].dtype == b.tensors[i].dtype && a.tensors[i].shape == b.tensors[i].shape;
+    same = a.tensors[i].name == b.tensors[i].name && a.tensors[i].dtype == b.tensors[i].dtype &&
+           a.tensors[i].shape == b.tensors[i].shape;
   for (size_t i = 0; same && i < a.metadata.entries().size(); ++i)
     same = a.metadata.entries()[i].first == b.metadata.entries()[i].first &&
            same_value(a.metadata.entries()[i].second, b.metadata.entries()[i].second);
@@ -200,7 +202,8 @@ TEST_CASE("shards: by tensors and by bytes, read as one model") {
     GgufSplit split;
     int n_files;
   };
-  for (const Want& want : {Want{{3, 0}, 4}, Want{{1, 0}, 10}, Want{{0, 200}, 5}, Want{{0, 10}, 10}, Want{{4, 200}, 5}, Want{{10, 0}, 1}, Want{{0, 0}, 1}}) {
+  for (const Want& want : {Want{{3, 0}, 4}, Want{{1, 0}, 10}, Want{{0, 200}, 5}, Want{{0, 10}, 10}, Want{{4, 200}, 5},
+                           Want{{10, 0}, 1}, Want{{0, 0}, 1}}) {
     CAPTURE(want.n_files);
     const std::string path = folder / "m.gguf", first = want.n_files == 1 ? path : gguf_shard_path(path, 0, want.n_files);
     write(path, m, want.split);

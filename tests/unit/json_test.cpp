@@ -27,8 +27,9 @@ std::string nested(size_t depth, std::string_view open, std::string_view close) 
 }  // namespace
 
 TEST_CASE("json trees equal those of the library") {
-  for (const char* text : {R"({"a":[1,-2,3.5,"x",true,false,null,{"b":{}}],"c":[],"d":{"e":[[[]]]}})", "[]", "3", "\"\\u00e9\\ud83d\\ude00\"",
-                           "18446744073709551615", "-9223372036854775808", "123456789012345678901234567890", " {\n} ", "null"}) {
+  for (const char* text :
+       {R"({"a":[1,-2,3.5,"x",true,false,null,{"b":{}}],"c":[],"d":{"e":[[[]]]}})", "[]", "3", "\"\\u00e9\\ud83d\\ude00\"",
+        "18446744073709551615", "-9223372036854775808", "123456789012345678901234567890", " {\n} ", "null"}) {
     CAPTURE(text);
     CHECK(parse_json(text, "t") == Json::parse(text));
     CHECK(parse_ordered_json(text, "t") == OrderedJson::parse(text));
@@ -37,8 +38,28 @@ TEST_CASE("json trees equal those of the library") {
 }
 
 TEST_CASE("what is not one JSON document is refused with its place") {
-  for (const char* text : {"", " ", "{", "[1,", "{\"a\"}", "{\"a\":1,}", "[1 2]", "{} {}", "nul", "NaN", "1e999", "'a'", "\"\x01\"", "\"\\ud800\"",
-                           "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "// c\n1", "01", "+1", "1.", "\"abc"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[1,",
+                           "{\"a\"}",
+                           "{\"a\":1,}",
+                           "[1 2]",
+                           "{} {}",
+                           "nul",
+                           "NaN",
+                           "1e999",
+                           "'a'",
+                           "\"\x01\"",
+                           "\"\\ud800\"",
+                           "\"\xff\"",
+                           "\"\xc0\x80\"",
+                           "\"\xed\xa0\x80\"",
+                           "// c\n1",
+                           "01",
+                           "+1",
+                           "1.",
+                           "\"abc"}) {
     CAPTURE(text);
     CHECK(code(text) == "JSON");
   }

@@ -23,12 +23,23 @@ std::vector<float> decode_plain(DType dtype, std::vector<T> values) {
 /// Byte offsets of the f16 scales in a block.
 std::vector<size_t> scale_offsets(DType dtype) {
   switch (dtype) {
-    case DType::q4_0: case DType::q5_0: case DType::q8_0: return {0};
-    case DType::q4_1: case DType::q5_1: case DType::q4_k: case DType::q5_k: return {0, 2};
-    case DType::q2_k: return {80, 82};
-    case DType::q3_k: return {108};
-    case DType::q6_k: return {208};
-    default: return {};
+    case DType::q4_0:
+    case DType::q5_0:
+    case DType::q8_0:
+      return {0};
+    case DType::q4_1:
+    case DType::q5_1:
+    case DType::q4_k:
+    case DType::q5_k:
+      return {0, 2};
+    case DType::q2_k:
+      return {80, 82};
+    case DType::q3_k:
+      return {108};
+    case DType::q6_k:
+      return {208};
+    default:
+      return {};
   }
 }
 
@@ -102,67 +113,85 @@ TEST_CASE("pack is the inverse of decode") {
   float out[256];
 
   for (int round = 0; round < 20; ++round) {
-    const auto fill = [&](uint32_t n) { for (auto& v : q) v = static_cast<uint8_t>(next(n)); };
+    const auto fill = [&](uint32_t n) {
+      for (auto& v : q) v = static_cast<uint8_t>(next(n));
+    };
     {
-      BlockQ4_0 b; fill(16);
+      BlockQ4_0 b;
+      fill(16);
       BlockFormat<DType::q4_0>::pack(b, two, q);
       BlockFormat<DType::q4_0>::decode(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * (q[i] - 8));
     }
     {
-      BlockQ4_1 b; fill(16);
+      BlockQ4_1 b;
+      fill(16);
       BlockFormat<DType::q4_1>::pack(b, two, one, q);
       BlockFormat<DType::q4_1>::decode(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * q[i] + 1);
     }
     {
-      BlockQ5_0 b; fill(32);
+      BlockQ5_0 b;
+      fill(32);
       BlockFormat<DType::q5_0>::pack(b, two, q);
       BlockFormat<DType::q5_0>::decode(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * (q[i] - 16));
     }
     {
-      BlockQ5_1 b; fill(32);
+      BlockQ5_1 b;
+      fill(32);
       BlockFormat<DType::q5_1>::pack(b, two, one, q);
       BlockFormat<DType::q5_1>::decode(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * q[i] + 1);
     }
     {
-      BlockQ8_0 b; fill(256);
+      BlockQ8_0 b;
+      fill(256);
       BlockFormat<DType::q8_0>::pack(b, two, q);
       BlockFormat<DType::q8_0>::decode(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * (q[i] - 128));
     }
-    for (int j = 0; j < 16; ++j) { scale[j] = static_cast<uint8_t>(next(16)); min[j] = static_cast<uint8_t>(next(16)); }
+    for (int j = 0; j < 16; ++j) {
+      scale[j] = static_cast<uint8_t>(next(16));
+      min[j] = static_cast<uint8_t>(next(16));
+    }
     {
-      BlockQ2_K b; fill(4);
+      BlockQ2_K b;
+      fill(4);
       BlockFormat<DType::q2_k>::pack(b, two, one, scale, min, q);
       BlockFormat<DType::q2_k>::decode(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * scale[i / 16] * q[i] - min[i / 16]);
     }
-    for (int j = 0; j < 8; ++j) { scale[j] = static_cast<uint8_t>(next(64)); min[j] = static_cast<uint8_t>(next(64)); }
+    for (int j = 0; j < 8; ++j) {
+      scale[j] = static_cast<uint8_t>(next(64));
+      min[j] = static_cast<uint8_t>(next(64));
+    }
     {
-      BlockQ4_K b; fill(16);
+      BlockQ4_K b;
+      fill(16);
       BlockFormat<DType::q4_k>::pack(b, two, one, scale, min, q);
       BlockFormat<DType::q4_k>::decode(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * scale[i / 32] * q[i] - min[i / 32]);
     }
     {
-      BlockQ5_K b; fill(32);
+      BlockQ5_K b;
+      fill(32);
       BlockFormat<DType::q5_k>::pack(b, two, one, scale, min, q);
       BlockFormat<DType::q5_k>::decode(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * scale[i / 32] * q[i] - min[i / 32]);
     }
     for (int j = 0; j < 16; ++j) signed_scale[j] = static_cast<int8_t>(next(64) - 32);
     {
-      BlockQ3_K b; fill(8);
+      BlockQ3_K b;
+      fill(8);
       BlockFormat<DType::q3_k>::pack(b, two, signed_scale, q);
       BlockFormat<DType::q3_k>::decode(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * signed_scale[i / 16] * (q[i] - 4));
     }
     for (int j = 0; j < 16; ++j) signed_scale[j] = static_cast<int8_t>(next(256) - 128);
     {
-      BlockQ6_K b; fill(64);
+      BlockQ6_K b;
+      fill(64);
       BlockFormat<DType::q6_k>::pack(b, two, signed_scale, q);
       BlockFormat<DType::q6_k>::decode(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * signed_scale[i / 16] * (q[i] - 32));

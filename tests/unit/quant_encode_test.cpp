@@ -74,9 +74,9 @@ double relative_error(const std::vector<float>& x, const std::vector<float>& y, 
 TEST_CASE("every instruction set gives the same bytes, with and without importance") {
   const int64_t row = 768;
   std::vector<float> x = bell_rows(row * 7);
-  for (size_t i = 0; i < 256; ++i) x[i] = 0.0123f;             // a block of equal values
-  for (size_t i = 256; i < 512; ++i) x[i] = 0;                 // of zeros
-  for (size_t i = 512; i < 768; ++i) x[i] *= 1e-38f;           // of subnormal numbers
+  for (size_t i = 0; i < 256; ++i) x[i] = 0.0123f;                // a block of equal values
+  for (size_t i = 256; i < 512; ++i) x[i] = 0;                    // of zeros
+  for (size_t i = 512; i < 768; ++i) x[i] *= 1e-38f;              // of subnormal numbers
   for (size_t i = 768; i < 1024; ++i) x[i] = std::abs(x[i]) + 5;  // with no value near zero
   for (size_t i = 1024; i < 1280; ++i) x[i] = -std::abs(x[i]) - 5;
   const std::vector<float> w = skewed_importance(row);
@@ -155,9 +155,10 @@ TEST_CASE("any finite row gives finite values, and near ones") {
       {"wide range", fill([](size_t i) { return std::ldexp(i % 2 ? 1.0f : -1.0f, static_cast<int>(i % 200) - 100); }), false},
       {"offset", fill([](size_t i) { return 1000.0f + static_cast<float>(i % 5); }), true},
   };
-  std::vector<std::vector<float>> importances{{}, std::vector<float>(512, 0.0f), std::vector<float>(512, 1e-30f), fill([](size_t i) {
-                                                return i % 32 == 3 ? 1e30f : 0.0f;
-                                              })};
+  std::vector<std::vector<float>> importances{{},
+                                              std::vector<float>(512, 0.0f),
+                                              std::vector<float>(512, 1e-30f),
+                                              fill([](size_t i) { return i % 32 == 3 ? 1e30f : 0.0f; })};
   for (const Case& c : cases)
     for (const auto& importance : importances)
       for (DType d : kBlockFormats) {

@@ -81,7 +81,8 @@ TEST_CASE("cancelling leaves no file") {
   const std::string in = write_model(folder);
   for (int at = 0; at < 4; ++at) {
     int calls = 0;
-    CHECK(code_of([&] { quantize(options(in, folder / "out.gguf", "Q8_0"), [&](const Progress&) { return calls++ < at; }); }) == "CANCELLED");
+    CHECK(code_of([&] { quantize(options(in, folder / "out.gguf", "Q8_0"), [&](const Progress&) { return calls++ < at; }); }) ==
+          "CANCELLED");
     CHECK(folder.n_entries() == 1);
   }
 }

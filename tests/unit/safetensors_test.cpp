@@ -74,7 +74,8 @@ TEST_CASE("a safetensors file gives its tensors") {
 
 TEST_CASE("types Phial cannot compute with are listed and only their use is refused") {
   TempFolder folder;
-  const std::string header = R"({"mask":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"w":{"dtype":"F16","shape":[2],"data_offsets":[16,20]}})";
+  const std::string header =
+      R"({"mask":{"dtype":"U8","shape":[16],"data_offsets":[0,16]},"w":{"dtype":"F16","shape":[2],"data_offsets":[16,20]}})";
   write_bytes(folder / "m.safetensors", file_bytes(header, 20));
   const SafetensorsFile file = SafetensorsFile::open(folder / "m.safetensors");
   std::byte bytes[4];
@@ -120,17 +121,32 @@ TEST_CASE("damaged headers give their code") {
       {"C05 three offsets", file_bytes(one(R"("F32")", "[4]", "[0,16,16]"), 16), "OFFSET"},
       {"C05 end 2^64-1", file_bytes(one(R"("F32")", "[4]", "[0,18446744073709551615]"), 16), "OFFSET"},
       {"C05 both near 2^64", file_bytes(one(R"("F32")", "[4]", "[18446744073709551599,18446744073709551615]"), 16), "OFFSET"},
-      {"C06 same bytes", file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[4]", "[0,16]")), 16), "OVERLAP"},
-      {"C06 overlap", file_bytes(two("a", tensor_json(R"("F32")", "[3]", "[0,12]"), "b", tensor_json(R"("F32")", "[2]", "[8,16]")), 16), "OVERLAP"},
+      {"C06 same bytes",
+       file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[4]", "[0,16]")), 16),
+       "OVERLAP"},
+      {"C06 overlap",
+       file_bytes(two("a", tensor_json(R"("F32")", "[3]", "[0,12]"), "b", tensor_json(R"("F32")", "[2]", "[8,16]")), 16),
+       "OVERLAP"},
       {"C06 hole at the start", file_bytes(one(R"("F32")", "[3]", "[4,16]"), 16), "HOLE"},
-      {"C06 hole between", file_bytes(two("a", tensor_json(R"("F32")", "[1]", "[0,4]"), "b", tensor_json(R"("F32")", "[2]", "[8,16]")), 16), "HOLE"},
+      {"C06 hole between",
+       file_bytes(two("a", tensor_json(R"("F32")", "[1]", "[0,4]"), "b", tensor_json(R"("F32")", "[2]", "[8,16]")), 16), "HOLE"},
       {"C06 trailing bytes", file_bytes(good, 17), "HOLE"},
       {"C06 data without tensors", file_bytes("{}", 1), "HOLE"},
-      {"C07 empty tensor at another's bytes", file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[0,5]", "[8,8]")), 16), "none"},
-      {"C07 empty tensor with huge other dimensions", file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[4611686018427387904,4611686018427387904,0]", "[8,8]")), 16), "none"},
-      {"C07 empty tensor beyond the file", file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[0]", "[99,99]")), 16), "TRUNC"},
-      {"C08 same name", file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "a", tensor_json(R"("I32")", "[4]", "[0,16]")), 16), "DUP"},
-      {"C08 same field", file_bytes(fmt::format(R"({{"a":{{"dtype":"I32",{}}}}})", tensor_json(R"("F32")", "[4]", "[0,16]")), 16), "DUP"},
+      {"C07 empty tensor at another's bytes",
+       file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[0,5]", "[8,8]")), 16),
+       "none"},
+      {"C07 empty tensor with huge other dimensions",
+       file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b",
+                      tensor_json(R"("F32")", "[4611686018427387904,4611686018427387904,0]", "[8,8]")),
+                  16),
+       "none"},
+      {"C07 empty tensor beyond the file",
+       file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "b", tensor_json(R"("F32")", "[0]", "[99,99]")), 16),
+       "TRUNC"},
+      {"C08 same name",
+       file_bytes(two("a", tensor_json(R"("F32")", "[4]", "[0,16]"), "a", tensor_json(R"("I32")", "[4]", "[0,16]")), 16), "DUP"},
+      {"C08 same field", file_bytes(fmt::format(R"({{"a":{{"dtype":"I32",{}}}}})", tensor_json(R"("F32")", "[4]", "[0,16]")), 16),
+       "DUP"},
       {"C08 metadata twice", file_bytes(R"({"__metadata__":{},"__metadata__":{}})", 0), "DUP"},
       {"C08 metadata key twice", file_bytes(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "DUP"},
       {"C09 dimension -1", file_bytes(one(R"("F32")", "[-1]", "[0,16]"), 16), "JSON"},
@@ -143,7 +159,8 @@ TEST_CASE("damaged headers give their code") {
       {"C09 dtype F33", file_bytes(one(R"("F33")", "[4]", "[0,16]"), 16), "JSON"},
       {"C09 dtype a number", file_bytes(one("3", "[4]", "[0,16]"), 16), "JSON"},
       {"C09 offsets negative", file_bytes(one(R"("F32")", "[4]", "[-16,0]"), 16), "JSON"},
-      {"C09 unknown field", file_bytes(fmt::format(R"({{"a":{{"extra":1,{}}}}})", tensor_json(R"("F32")", "[4]", "[0,16]")), 16), "JSON"},
+      {"C09 unknown field", file_bytes(fmt::format(R"({{"a":{{"extra":1,{}}}}})", tensor_json(R"("F32")", "[4]", "[0,16]")), 16),
+       "JSON"},
       {"C09 field missing", file_bytes(R"({"a":{"dtype":"F32","shape":[4]}})", 16), "JSON"},
       {"C09 metadata not text", file_bytes(R"({"__metadata__":{"a":1}})", 0), "JSON"},
       {"C09 metadata nested", file_bytes(R"({"__metadata__":{"a":{}}})", 0), "JSON"},
@@ -198,9 +215,13 @@ TEST_CASE("every prefix is an error, every flipped bit an error or a whole file"
 TEST_CASE("checkpoint folders: single, sharded, and what is refused") {
   TempFolder folder;
   const auto shard = [&](const char* name, const char* tensor) {
-    write_bytes(folder / name, file_bytes(fmt::format(R"({{"{}":{{{}}}}})", tensor, tensor_json(R"("F32")", "[4]", "[0,16]")), 16));
+    write_bytes(folder / name,
+                file_bytes(fmt::format(R"({{"{}":{{{}}}}})", tensor, tensor_json(R"("F32")", "[4]", "[0,16]")), 16));
   };
-  const auto index = [&](const std::string& map) { write_bytes(folder / "model.safetensors.index.json", fmt::format(R"({{"metadata":{{"total_size":32}},"weight_map":{}}})", map)); };
+  const auto index = [&](const std::string& map) {
+    write_bytes(folder / "model.safetensors.index.json",
+                fmt::format(R"({{"metadata":{{"total_size":32}},"weight_map":{}}})", map));
+  };
   CHECK(folder_code(folder / "absent") == "NOTFOUND");
   CHECK(folder_code(folder.path()) == "NOTFOUND");
   write_bytes(folder / "pytorch_model.bin", "PK");

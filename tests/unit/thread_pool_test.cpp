@@ -57,8 +57,14 @@ TEST_CASE("thread pool: a barrier separates phases, with more threads than cores
 
 TEST_CASE("thread pool: the first exception is thrown to the caller and the pool goes on") {
   ThreadPool pool(3);
-  CHECK_THROWS_AS(pool.run([](int w) { if (w == 2) throw std::runtime_error("worker"); }), std::runtime_error);
-  CHECK_THROWS_AS(pool.parallel_for(1000, 1, [](int64_t i, int64_t, int) { if (i == 5) throw std::runtime_error("chunk"); }),
+  CHECK_THROWS_AS(pool.run([](int w) {
+    if (w == 2) throw std::runtime_error("worker");
+  }),
+                  std::runtime_error);
+  CHECK_THROWS_AS(pool.parallel_for(1000, 1,
+                                    [](int64_t i, int64_t, int) {
+                                      if (i == 5) throw std::runtime_error("chunk");
+                                    }),
                   std::runtime_error);
   std::atomic<int> ran{0};
   pool.run([&](int) { ++ran; });
@@ -80,7 +86,10 @@ TEST_CASE("thread pool: two callers take turns; a region inside a region is refu
   caller();
   other.join();
   CHECK(overlaps == 0);
-  CHECK_THROWS_AS(pool.run([&](int w) { if (w == 0) pool.run([](int) {}); }), Error);
+  CHECK_THROWS_AS(pool.run([&](int w) {
+    if (w == 0) pool.run([](int) {});
+  }),
+                  Error);
 }
 
 TEST_CASE("thread pool: the number of workers that take part changes between regions") {

@@ -98,8 +98,18 @@ void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const Attenti
       }
     }
     const int32_t* pages = step.page_table + static_cast<int64_t>(step.sequence_of[job.begin]) * step.max_pages;
-    return AttentionTask{&kv, pages, job.kv_head, 0, 0, n, worker.queries.data(), worker.positions.data(),
-                         params.scale, params.softcap, params.window, {nullptr, head_dim}};
+    return AttentionTask{&kv,
+                         pages,
+                         job.kv_head,
+                         0,
+                         0,
+                         n,
+                         worker.queries.data(),
+                         worker.positions.data(),
+                         params.scale,
+                         params.softcap,
+                         params.window,
+                         {nullptr, head_dim}};
   };
   // The tiles of a split that the job's queries see; false when there is none.
   auto set_tiles = [&](AttentionTask& task, int32_t split) {
@@ -141,7 +151,9 @@ void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const Attenti
 
   // Few jobs with long contexts: threads take (job, split) pairs, then the splits of each job are merged in order.
   const SoftmaxState partial = states(n_jobs * n_splits * job_rows), totals = states(n_jobs * job_rows);
-  auto state_of = [&](int64_t job, int32_t split) { return SoftmaxState{partial.row((job * n_splits + split) * job_rows), head_dim}; };
+  auto state_of = [&](int64_t job, int32_t split) {
+    return SoftmaxState{partial.row((job * n_splits + split) * job_rows), head_dim};
+  };
   pool_.parallel_for(n_jobs * n_splits, 1, [&](int64_t i, int64_t, int) {
     Worker worker;
     AttentionTask task = make_task(job_at(i / n_splits), worker);

@@ -28,12 +28,16 @@ std::string CpuDevice::description() const {
 Weight CpuDevice::load(const WeightSource& source, WeightUse use) {
   Weight w{source.name, source.dtype, source.n_rows, source.n_cols, nullptr};
   switch (use) {
-    case WeightUse::table: w.storage = load_table(source); break;
+    case WeightUse::table:
+      w.storage = load_table(source);
+      break;
     case WeightUse::vector:
       w.storage = load_vector(source);
       w.dtype = DType::f32;
       break;
-    case WeightUse::matrix: w.storage = load_matrix(source); break;
+    case WeightUse::matrix:
+      w.storage = load_matrix(source);
+      break;
   }
   return w;
 }
@@ -65,8 +69,9 @@ std::shared_ptr<WeightStorage> CpuDevice::load_vector(const WeightSource& source
   storage->row_bytes = storage->owned_bytes;
   storage->memory = allocate_pages(storage->owned_bytes, false);
   storage->data = storage->memory.get();
-  std::vector<std::byte> bytes((CheckedSize(row_bytes(source.dtype, static_cast<uint64_t>(source.n_cols))) *
-                                static_cast<uint64_t>(source.n_rows)).value());
+  std::vector<std::byte> bytes(
+      (CheckedSize(row_bytes(source.dtype, static_cast<uint64_t>(source.n_cols))) * static_cast<uint64_t>(source.n_rows))
+          .value());
   source.read_rows(0, source.n_rows, bytes);
   codec(source.dtype).decode(bytes.data(), reinterpret_cast<float*>(storage->memory.get()), static_cast<int64_t>(n));
   return storage;

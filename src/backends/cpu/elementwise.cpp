@@ -20,7 +20,8 @@ void CpuStream::gather(Tensor out, Tensor x, const int32_t* rows) {
 void CpuStream::rms_norm(Tensor out, Tensor x, const Weight& weight, float eps) {
   const float* w = vector_values(weight);
   for_rows(pool_, x.n_rows, x.n_cols, [&](int64_t i) {
-    for (int64_t at = 0; at < x.n_cols; at += weight.n_cols) kernels_.ops.rms_norm(out.row(i) + at, x.row(i) + at, w, weight.n_cols, eps);
+    for (int64_t at = 0; at < x.n_cols; at += weight.n_cols)
+      kernels_.ops.rms_norm(out.row(i) + at, x.row(i) + at, w, weight.n_cols, eps);
   });
 }
 
@@ -34,9 +35,8 @@ void CpuStream::swiglu(Tensor out, Tensor gate, Tensor up) {
 }
 
 void CpuStream::rope(Tensor x, int32_t head_dim, RopeKind kind, Tensor cos_sin) {
-  for_rows(pool_, x.n_rows, x.n_cols, [&](int64_t i) {
-    kernels_.ops.rope(x.row(i), x.n_cols / head_dim, head_dim, kind, cos_sin.row(i), cos_sin.n_cols);
-  });
+  for_rows(pool_, x.n_rows, x.n_cols,
+           [&](int64_t i) { kernels_.ops.rope(x.row(i), x.n_cols / head_dim, head_dim, kind, cos_sin.row(i), cos_sin.n_cols); });
 }
 
 }  // namespace phial::cpu

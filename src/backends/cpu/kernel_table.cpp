@@ -41,7 +41,8 @@ const KernelTable& kernel_table(const std::string& wanted) {
   for (const Isa& isa : kIsas) {
     const bool runs = isa.runs(cpu_info());
     if (wanted.empty() ? runs : wanted == isa.name && runs) return isa.table();
-    if (wanted == isa.name) fail(ErrorCode::unsupported, "--isa {}: this processor ({}) lacks {}", wanted, cpu_info().model, isa.needs);
+    if (wanted == isa.name)
+      fail(ErrorCode::unsupported, "--isa {}: this processor ({}) lacks {}", wanted, cpu_info().model, isa.needs);
     if (runs) names += (names.empty() ? "" : ", ") + std::string(isa.name);
   }
   if (wanted == "amx" || wanted == "neon" || wanted == "i8mm")

@@ -88,10 +88,10 @@ Limits measure_limits(int n_threads, double seconds) {
   }
   constexpr int kBarriers = 200;
   limits.barrier_ns = 1e9 / kBarriers * best_time(part / 4, [&] {
-    pool.run([&](int worker) noexcept {
-      for (int i = 0; i < kBarriers; ++i) pool.barrier(worker);
-    });
-  });
+                        pool.run([&](int worker) noexcept {
+                          for (int i = 0; i < kBarriers; ++i) pool.barrier(worker);
+                        });
+                      });
   return limits;
 }
 

@@ -43,7 +43,8 @@ struct LinearScratch {
 std::shared_ptr<WeightStorage> CpuDevice::load_matrix(const WeightSource& source) {
   const LinearFormat* format = kernels_.linear.find(source.dtype);
   if (format == nullptr)
-    fail(ErrorCode::unsupported, "{}: no matrix product for {}; quantize the file again", printable(source.name), format_info(source.dtype).text);
+    fail(ErrorCode::unsupported, "{}: no matrix product for {}; quantize the file again", printable(source.name),
+         format_info(source.dtype).text);
   if (source.n_rows < 1 || source.n_cols < 1 || source.n_cols % format_info(source.dtype).block_values != 0)
     fail(ErrorCode::shape, "{}: [{}, {}] is no matrix of whole {} blocks", printable(source.name), source.n_rows, source.n_cols,
          format_info(source.dtype).text);
@@ -54,7 +55,8 @@ uint64_t CpuDevice::weight_bytes(DType dtype, int64_t n_rows, int64_t n_cols, We
   if (use == WeightUse::vector) return static_cast<uint64_t>((n_rows * n_cols + 15) / 16 * 16) * sizeof(float);
   const LinearFormat* format = kernels_.linear.find(dtype);
   if (options_.low_memory) return 0;
-  if (use == WeightUse::table || format == nullptr) return row_bytes(dtype, static_cast<uint64_t>(n_cols)) * static_cast<uint64_t>(n_rows);
+  if (use == WeightUse::table || format == nullptr)
+    return row_bytes(dtype, static_cast<uint64_t>(n_cols)) * static_cast<uint64_t>(n_rows);
   const PanelLayout layout(*format, n_rows, n_cols);
   return static_cast<uint64_t>(layout.n_panels * layout.panel_bytes);
 }
@@ -109,7 +111,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
   const int64_t token_bytes = act_layout.token_bytes(), chunk_stride = n_tokens * token_bytes;
   const int64_t act_bytes = aligned(n_chunks * chunk_stride);
 
-  const int64_t sum_bytes = aligned(n_tokens * kMaxPanels * kPanelRows * 4), panel_bytes = kMaxPanels * aligned(format.panel_bytes);
+  const int64_t sum_bytes = aligned(n_tokens * kMaxPanels * kPanelRows * 4),
+                panel_bytes = kMaxPanels * aligned(format.panel_bytes);
   const int64_t packed_bytes = job.w->is_packed() ? 0 : kMaxPanels * aligned(layout.panel_bytes);
   const int64_t thread_bytes = sum_bytes + panel_bytes + packed_bytes + (own_act ? act_bytes : 0) + 4096;
   std::byte* const scratch = linear_scratch_->take((own_act ? 0 : act_bytes) + thread_bytes * pool_.size());
@@ -139,7 +142,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       const int64_t first_panel = block * kMaxPanels;
       const int n_panels = static_cast<int>(std::min<int64_t>(kMaxPanels, layout.n_panels - first_panel));
       const std::byte* source[kMaxPanels] = {};
-      for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(first_panel + p, packed_scratch + p * aligned(layout.panel_bytes));
+      for (int p = 0; p < n_panels; ++p)
+        source[p] = job.w->panel(first_panel + p, packed_scratch + p * aligned(layout.panel_bytes));
       if (from_packed) {
         for (int p = 0; p < n_panels; ++p) {
           std::memset(sums, 0, static_cast<size_t>(n_tokens * kPanelRows) * sizeof(float));

@@ -18,9 +18,9 @@ namespace phial::cpu {
 
 inline constexpr int kPanelRows = 16;
 inline constexpr int kTileTokens = 6;
-inline constexpr int kMaxPanels = 2;  // panels a tile kernel takes at once
-inline constexpr int kChunkK = 256;       // quantized formats
-inline constexpr int kFloatChunkK = 64;   // f32, f16, bf16
+inline constexpr int kMaxPanels = 2;     // panels a tile kernel takes at once
+inline constexpr int kChunkK = 256;      // quantized formats
+inline constexpr int kFloatChunkK = 64;  // f32, f16, bf16
 
 struct PackLayout {
   int n_lines;       // dwords of a block that become lines
@@ -42,8 +42,8 @@ enum class ActAux : uint8_t {
 };
 
 struct ActLayout {
-  int chunk_k;     // values per record and token
-  int group;       // values per scale; 0 = f32 values, no scales
+  int chunk_k;  // values per record and token
+  int group;    // values per scale; 0 = f32 values, no scales
   ActAux aux;
   int offset;
   int n_aux;
@@ -62,8 +62,8 @@ struct LinearFormat {
   void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc);
   /// acc [n_tokens][16] += all blocks of one packed panel times one tile of tokens, without unpacking; the records of the
   /// chunks are chunk_stride bytes apart. nullptr: none.
-  void (*multiply_packed)(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
-                          int n_tokens, float* acc);
+  void (*multiply_packed)(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act,
+                          int64_t chunk_stride, int n_tokens, float* acc);
 };
 
 struct LinearKernels {

@@ -25,15 +25,15 @@ struct SoftmaxState {
 /// Queries that read one KV head, over tiles [first_tile, end_tile) of one split. Positions do not decrease.
 struct AttentionTask {
   const KvLayer* kv;
-  const int32_t* pages;      // of the sequence
+  const int32_t* pages;  // of the sequence
   int32_t kv_head;
   int32_t first_tile, end_tile;
-  int32_t n_queries;         // <= kMaxQueries
+  int32_t n_queries;  // <= kMaxQueries
   const float* const* queries;
   const int32_t* positions;  // one per query
   float scale, softcap;
   int32_t window;
-  SoftmaxState state;        // one row per query, written from scratch
+  SoftmaxState state;  // one row per query, written from scratch
 };
 inline constexpr int kMaxQueries = 64;
 

@@ -52,7 +52,8 @@ void pack_panel(const LinearFormat& format, const PanelLayout& layout, const std
   }
 }
 
-PackedMatrix::PackedMatrix(const LinearFormat& format, const WeightSource& source, ThreadPool& pool, bool huge_pages, bool low_memory)
+PackedMatrix::PackedMatrix(const LinearFormat& format, const WeightSource& source, ThreadPool& pool, bool huge_pages,
+                           bool low_memory)
     : format_(format),
       layout_(format, source.n_rows, source.n_cols),
       n_rows_(source.n_rows),
@@ -61,7 +62,8 @@ PackedMatrix::PackedMatrix(const LinearFormat& format, const WeightSource& sourc
     mapped_rows_ = source.mapped_rows;
     return;
   }
-  memory_ = allocate_pages((CheckedSize(static_cast<uint64_t>(layout_.panel_bytes)) * static_cast<uint64_t>(layout_.n_panels)).value(), huge_pages);
+  memory_ = allocate_pages(
+      (CheckedSize(static_cast<uint64_t>(layout_.panel_bytes)) * static_cast<uint64_t>(layout_.n_panels)).value(), huge_pages);
   // Each thread reads a few panels' rows into its own small buffer and packs them from cache.
   const int64_t panel_source = std::max<int64_t>(1, row_bytes_ * kPanelRows);
   const int64_t piece = std::clamp<int64_t>((512 << 10) / panel_source, 1, 64);

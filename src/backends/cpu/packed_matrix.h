@@ -18,10 +18,10 @@ namespace phial::cpu {
 struct PanelLayout {
   PanelLayout(const LinearFormat& format, int64_t n_rows, int64_t n_cols);
 
-  int64_t n_blocks;       // in a row
+  int64_t n_blocks;  // in a row
   int64_t n_panels;
-  int64_t half_bytes;     // head of a panel: the blocks' separate f16, 16 rows side by side
-  int64_t panel_bytes;    // head and lines
+  int64_t half_bytes;   // head of a panel: the blocks' separate f16, 16 rows side by side
+  int64_t panel_bytes;  // head and lines
 };
 
 class PackedMatrix : public WeightStorage {

@@ -85,15 +85,20 @@ inline I32x16 to_i32(F32x16 x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_e
 inline F32x16 as_f32(I32x16 x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 inline I32x16 as_i32(F32x16 x) { return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
 template <int N>
-inline I32x16 shift_left(I32x16 x) { return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)}; }
+inline I32x16 shift_left(I32x16 x) {
+  return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)};
+}
 template <int N>
-inline I32x16 shift_right(I32x16 x) { return {_mm256_srai_epi32(x.a, N), _mm256_srai_epi32(x.b, N)}; }  // keeps the sign
+inline I32x16 shift_right(I32x16 x) {
+  return {_mm256_srai_epi32(x.a, N), _mm256_srai_epi32(x.b, N)};
+}  // keeps the sign
 /// Low byte of each lane, no saturation.
 inline void store_i8(int8_t* p, I32x16 v) {
   const __m256i low = _mm256_set1_epi32(0xFF);
   const __m256i words = _mm256_packus_epi32(_mm256_and_si256(v.a, low), _mm256_and_si256(v.b, low));  // quarters 0 2 1 3
   const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                   _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 
 /// Hides from the compiler what v holds.
@@ -108,7 +113,9 @@ inline void store_line(uint8_t* p, I32x16 v) {
 inline I32x16 bits_and(I32x16 x, I32x16 y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
 inline I32x16 bits_or(I32x16 x, I32x16 y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
 template <int N>
-inline I32x16 shift_right_bits(I32x16 x) { return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)}; }
+inline I32x16 shift_right_bits(I32x16 x) {
+  return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)};
+}
 inline I32x16 mul_words(I32x16 x, I32x16 y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
 inline I32x16 add_bytes(I32x16 x, I32x16 y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }
 /// The four bytes at p in every lane.
@@ -149,7 +156,8 @@ inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
 }
 inline F32x16 f16_of_low(I32x16 x) {  // low half of each lane
   const __m256i low = _mm256_set1_epi32(0xFFFF);
-  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low)), 0xD8);
+  const __m256i words =
+      _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low)), 0xD8);
   return {_mm256_cvtph_ps(_mm256_castsi256_si128(words)), _mm256_cvtph_ps(_mm256_extracti128_si256(words, 1))};
 }
 inline F32x16 f16_of_high(I32x16 x) { return f16_of_low(shift_right_bits<16>(x)); }

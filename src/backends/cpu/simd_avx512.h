@@ -19,9 +19,12 @@ inline void store_f16(uint16_t* p, F32x16 v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 inline F32x16 load_bf16(const uint16_t* p) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
 }
-inline F32x16 load_i8(const int8_t* p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))); }
+inline F32x16 load_i8(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 
 inline F32x16 zero_f32() { return _mm512_setzero_ps(); }
 inline F32x16 splat(float x) { return _mm512_set1_ps(x); }
@@ -50,9 +53,13 @@ inline I32x16 to_i32(F32x16 a) { return _mm512_cvtps_epi32(a); }  // round to ne
 inline F32x16 as_f32(I32x16 a) { return _mm512_castsi512_ps(a); }
 inline I32x16 as_i32(F32x16 a) { return _mm512_castps_si512(a); }
 template <int N>
-inline I32x16 shift_left(I32x16 a) { return _mm512_slli_epi32(a, N); }
+inline I32x16 shift_left(I32x16 a) {
+  return _mm512_slli_epi32(a, N);
+}
 template <int N>
-inline I32x16 shift_right(I32x16 a) { return _mm512_srai_epi32(a, N); }  // keeps the sign
+inline I32x16 shift_right(I32x16 a) {
+  return _mm512_srai_epi32(a, N);
+}  // keeps the sign
 /// Low byte of each lane, no saturation.
 inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
 
@@ -65,7 +72,9 @@ inline void store_line(uint8_t* p, I32x16 v) { _mm512_store_si512(p, v); }
 inline I32x16 bits_and(I32x16 a, I32x16 b) { return _mm512_and_si512(a, b); }
 inline I32x16 bits_or(I32x16 a, I32x16 b) { return _mm512_or_si512(a, b); }
 template <int N>
-inline I32x16 shift_right_bits(I32x16 a) { return _mm512_srli_epi32(a, N); }
+inline I32x16 shift_right_bits(I32x16 a) {
+  return _mm512_srli_epi32(a, N);
+}
 inline I32x16 mul_words(I32x16 a, I32x16 b) { return _mm512_mullo_epi16(a, b); }  // 32 products of 16 bits
 inline I32x16 add_bytes(I32x16 a, I32x16 b) { return _mm512_add_epi8(a, b); }
 /// The four bytes at p in every lane.
@@ -78,7 +87,9 @@ constexpr bool kWideDiffers = false;  // whether levels above 127 take another w
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
 /// in -127..127. Exact.
 template <bool kWide>
-inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) { return _mm512_dpbusd_epi32(acc, u, s); }
+inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
+  return _mm512_dpbusd_epi32(acc, u, s);
+}
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 a, I32x16 b) { return _mm512_dpwssd_epi32(acc, a, b); }
 inline F32x16 f16_of_low(I32x16 a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }  // low half of each lane

@@ -14,7 +14,7 @@ struct Mask16 {
 };
 constexpr int kF32x16Registers = 8;  // that the processor can hold
 
-#define PHIAL_LANES(expression)                 \
+#define PHIAL_LANES(expression)                        \
   for (int i = 0; i < 16; ++i) r.lane[i] = expression; \
   return r
 
@@ -41,69 +41,188 @@ inline uint16_t f16_bits(float f) {
   return static_cast<uint16_t>(sign | (rounded - 0x38000000u) >> 13);
 }
 
-inline Mask16 first_lanes(int n) { Mask16 r; PHIAL_LANES(i < n); }
+inline Mask16 first_lanes(int n) {
+  Mask16 r;
+  PHIAL_LANES(i < n);
+}
 
-inline F32x16 load(const float* p) { F32x16 r; PHIAL_LANES(p[i]); }
-inline F32x16 load_first(const float* p, int n) { F32x16 r; PHIAL_LANES(i < n ? p[i] : 0.0f); }
-inline void store(float* p, F32x16 v) { for (int i = 0; i < 16; ++i) p[i] = v.lane[i]; }
-inline void store_first(float* p, F32x16 v, int n) { for (int i = 0; i < 16 && i < n; ++i) p[i] = v.lane[i]; }
-inline F32x16 load_f16(const uint16_t* p) { F32x16 r; PHIAL_LANES(f16_value(p[i])); }
-inline void store_f16(uint16_t* p, F32x16 v) { for (int i = 0; i < 16; ++i) p[i] = f16_bits(v.lane[i]); }
-inline F32x16 load_bf16(const uint16_t* p) { F32x16 r; PHIAL_LANES(__builtin_bit_cast(float, static_cast<uint32_t>(p[i]) << 16)); }
-inline F32x16 load_i8(const int8_t* p) { F32x16 r; PHIAL_LANES(p[i]); }
+inline F32x16 load(const float* p) {
+  F32x16 r;
+  PHIAL_LANES(p[i]);
+}
+inline F32x16 load_first(const float* p, int n) {
+  F32x16 r;
+  PHIAL_LANES(i < n ? p[i] : 0.0f);
+}
+inline void store(float* p, F32x16 v) {
+  for (int i = 0; i < 16; ++i) p[i] = v.lane[i];
+}
+inline void store_first(float* p, F32x16 v, int n) {
+  for (int i = 0; i < 16 && i < n; ++i) p[i] = v.lane[i];
+}
+inline F32x16 load_f16(const uint16_t* p) {
+  F32x16 r;
+  PHIAL_LANES(f16_value(p[i]));
+}
+inline void store_f16(uint16_t* p, F32x16 v) {
+  for (int i = 0; i < 16; ++i) p[i] = f16_bits(v.lane[i]);
+}
+inline F32x16 load_bf16(const uint16_t* p) {
+  F32x16 r;
+  PHIAL_LANES(__builtin_bit_cast(float, static_cast<uint32_t>(p[i]) << 16));
+}
+inline F32x16 load_i8(const int8_t* p) {
+  F32x16 r;
+  PHIAL_LANES(p[i]);
+}
 
-inline F32x16 zero_f32() { F32x16 r; PHIAL_LANES(0.0f); }
-inline F32x16 splat(float x) { F32x16 r; PHIAL_LANES(x); }
-inline F32x16 add(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] + y.lane[i]); }
-inline F32x16 sub(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] - y.lane[i]); }
-inline F32x16 mul(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] * y.lane[i]); }
-inline F32x16 div(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] / y.lane[i]); }
-inline F32x16 fma(F32x16 x, F32x16 y, F32x16 z) { F32x16 r; PHIAL_LANES(__builtin_fmaf(x.lane[i], y.lane[i], z.lane[i])); }
-inline F32x16 max(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] > y.lane[i] ? x.lane[i] : y.lane[i]); }
-inline F32x16 min(F32x16 x, F32x16 y) { F32x16 r; PHIAL_LANES(x.lane[i] < y.lane[i] ? x.lane[i] : y.lane[i]); }
-inline F32x16 abs(F32x16 x) { F32x16 r; PHIAL_LANES(__builtin_fabsf(x.lane[i])); }
-inline F32x16 round_even(F32x16 x) { F32x16 r; PHIAL_LANES(__builtin_nearbyintf(x.lane[i])); }
-inline Mask16 less(F32x16 x, F32x16 y) { Mask16 r; PHIAL_LANES(x.lane[i] < y.lane[i]); }
-inline F32x16 select(Mask16 m, F32x16 yes, F32x16 no) { F32x16 r; PHIAL_LANES(m.lane[i] ? yes.lane[i] : no.lane[i]); }
-inline Mask16 both(Mask16 x, Mask16 y) { Mask16 r; PHIAL_LANES(x.lane[i] && y.lane[i]); }
+inline F32x16 zero_f32() {
+  F32x16 r;
+  PHIAL_LANES(0.0f);
+}
+inline F32x16 splat(float x) {
+  F32x16 r;
+  PHIAL_LANES(x);
+}
+inline F32x16 add(F32x16 x, F32x16 y) {
+  F32x16 r;
+  PHIAL_LANES(x.lane[i] + y.lane[i]);
+}
+inline F32x16 sub(F32x16 x, F32x16 y) {
+  F32x16 r;
+  PHIAL_LANES(x.lane[i] - y.lane[i]);
+}
+inline F32x16 mul(F32x16 x, F32x16 y) {
+  F32x16 r;
+  PHIAL_LANES(x.lane[i] * y.lane[i]);
+}
+inline F32x16 div(F32x16 x, F32x16 y) {
+  F32x16 r;
+  PHIAL_LANES(x.lane[i] / y.lane[i]);
+}
+inline F32x16 fma(F32x16 x, F32x16 y, F32x16 z) {
+  F32x16 r;
+  PHIAL_LANES(__builtin_fmaf(x.lane[i], y.lane[i], z.lane[i]));
+}
+inline F32x16 max(F32x16 x, F32x16 y) {
+  F32x16 r;
+  PHIAL_LANES(x.lane[i] > y.lane[i] ? x.lane[i] : y.lane[i]);
+}
+inline F32x16 min(F32x16 x, F32x16 y) {
+  F32x16 r;
+  PHIAL_LANES(x.lane[i] < y.lane[i] ? x.lane[i] : y.lane[i]);
+}
+inline F32x16 abs(F32x16 x) {
+  F32x16 r;
+  PHIAL_LANES(__builtin_fabsf(x.lane[i]));
+}
+inline F32x16 round_even(F32x16 x) {
+  F32x16 r;
+  PHIAL_LANES(__builtin_nearbyintf(x.lane[i]));
+}
+inline Mask16 less(F32x16 x, F32x16 y) {
+  Mask16 r;
+  PHIAL_LANES(x.lane[i] < y.lane[i]);
+}
+inline F32x16 select(Mask16 m, F32x16 yes, F32x16 no) {
+  F32x16 r;
+  PHIAL_LANES(m.lane[i] ? yes.lane[i] : no.lane[i]);
+}
+inline Mask16 both(Mask16 x, Mask16 y) {
+  Mask16 r;
+  PHIAL_LANES(x.lane[i] && y.lane[i]);
+}
 
-inline I32x16 load(const int32_t* p) { I32x16 r; PHIAL_LANES(p[i]); }
-inline void store(int32_t* p, I32x16 v) { for (int i = 0; i < 16; ++i) p[i] = v.lane[i]; }
-inline I32x16 zero_i32() { I32x16 r; PHIAL_LANES(0); }
-inline I32x16 splat(int32_t x) { I32x16 r; PHIAL_LANES(x); }
+inline I32x16 load(const int32_t* p) {
+  I32x16 r;
+  PHIAL_LANES(p[i]);
+}
+inline void store(int32_t* p, I32x16 v) {
+  for (int i = 0; i < 16; ++i) p[i] = v.lane[i];
+}
+inline I32x16 zero_i32() {
+  I32x16 r;
+  PHIAL_LANES(0);
+}
+inline I32x16 splat(int32_t x) {
+  I32x16 r;
+  PHIAL_LANES(x);
+}
 // Like the instructions, integer lanes wrap: through uint32_t, where wrapping is defined.
 inline int32_t wrapped(uint32_t u) { return static_cast<int32_t>(u); }
-inline I32x16 add(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) + uint32_t(y.lane[i]))); }
-inline I32x16 sub(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) - uint32_t(y.lane[i]))); }
-inline I32x16 mul(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) * uint32_t(y.lane[i]))); }
-inline F32x16 to_f32(I32x16 x) { F32x16 r; PHIAL_LANES(static_cast<float>(x.lane[i])); }
+inline I32x16 add(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) + uint32_t(y.lane[i])));
+}
+inline I32x16 sub(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) - uint32_t(y.lane[i])));
+}
+inline I32x16 mul(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) * uint32_t(y.lane[i])));
+}
+inline F32x16 to_f32(I32x16 x) {
+  F32x16 r;
+  PHIAL_LANES(static_cast<float>(x.lane[i]));
+}
 /// Round to nearest even; what does not fit gives INT32_MIN, as the instruction does.
 inline I32x16 to_i32(F32x16 x) {
   I32x16 r;
   PHIAL_LANES(x.lane[i] >= -0x1p31f && x.lane[i] < 0x1p31f ? static_cast<int32_t>(__builtin_nearbyintf(x.lane[i])) : INT32_MIN);
 }
-inline F32x16 as_f32(I32x16 x) { F32x16 r; PHIAL_LANES(__builtin_bit_cast(float, x.lane[i])); }
-inline I32x16 as_i32(F32x16 x) { I32x16 r; PHIAL_LANES(__builtin_bit_cast(int32_t, x.lane[i])); }
+inline F32x16 as_f32(I32x16 x) {
+  F32x16 r;
+  PHIAL_LANES(__builtin_bit_cast(float, x.lane[i]));
+}
+inline I32x16 as_i32(F32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(__builtin_bit_cast(int32_t, x.lane[i]));
+}
 template <int N>
-inline I32x16 shift_left(I32x16 x) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) << N)); }
+inline I32x16 shift_left(I32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) << N));
+}
 template <int N>
-inline I32x16 shift_right(I32x16 x) { I32x16 r; PHIAL_LANES(x.lane[i] >> N); }
-inline void store_i8(int8_t* p, I32x16 v) { for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]); }
+inline I32x16 shift_right(I32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(x.lane[i] >> N);
+}
+inline void store_i8(int8_t* p, I32x16 v) {
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]);
+}
 
 /// Hides from the compiler what v holds.
 inline void keep(I32x16& v) { __asm__ volatile("" : "+m"(v)); }
 
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
-inline I32x16 load_line(const uint8_t* p) { I32x16 r; __builtin_memcpy(&r, p, 64); return r; }
+inline I32x16 load_line(const uint8_t* p) {
+  I32x16 r;
+  __builtin_memcpy(&r, p, 64);
+  return r;
+}
 inline void store_line(uint8_t* p, I32x16 v) { __builtin_memcpy(p, &v, 64); }
-inline I32x16 bits_and(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(x.lane[i] & y.lane[i]); }
-inline I32x16 bits_or(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(x.lane[i] | y.lane[i]); }
+inline I32x16 bits_and(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(x.lane[i] & y.lane[i]);
+}
+inline I32x16 bits_or(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(x.lane[i] | y.lane[i]);
+}
 template <int N>
-inline I32x16 shift_right_bits(I32x16 x) { I32x16 r; PHIAL_LANES(wrapped(uint32_t(x.lane[i]) >> N)); }
+inline I32x16 shift_right_bits(I32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) >> N));
+}
 inline int32_t mul_word_pair(uint32_t x, uint32_t y) {
   return wrapped(((x & 0xFFFF) * (y & 0xFFFF) & 0xFFFF) | (x >> 16) * (y >> 16) << 16);
 }
-inline I32x16 mul_words(I32x16 x, I32x16 y) { I32x16 r; PHIAL_LANES(mul_word_pair(uint32_t(x.lane[i]), uint32_t(y.lane[i]))); }
+inline I32x16 mul_words(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(mul_word_pair(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
+}
 inline I32x16 add_bytes(I32x16 x, I32x16 y) {
   I32x16 r;  // carries stop at the top bit of each byte
   PHIAL_LANES(wrapped(((uint32_t(x.lane[i]) & 0x7F7F7F7F) + (uint32_t(y.lane[i]) & 0x7F7F7F7F)) ^
@@ -137,8 +256,14 @@ inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot2(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
 }
-inline F32x16 f16_of_low(I32x16 x) { F32x16 r; PHIAL_LANES(f16_value(static_cast<uint16_t>(x.lane[i]))); }
-inline F32x16 f16_of_high(I32x16 x) { F32x16 r; PHIAL_LANES(f16_value(static_cast<uint16_t>(uint32_t(x.lane[i]) >> 16))); }
+inline F32x16 f16_of_low(I32x16 x) {
+  F32x16 r;
+  PHIAL_LANES(f16_value(static_cast<uint16_t>(x.lane[i])));
+}
+inline F32x16 f16_of_high(I32x16 x) {
+  F32x16 r;
+  PHIAL_LANES(f16_value(static_cast<uint16_t>(uint32_t(x.lane[i]) >> 16)));
+}
 
 #undef PHIAL_LANES
 

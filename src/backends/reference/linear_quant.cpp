@@ -39,7 +39,8 @@ float dot(const std::vector<IntegerBlock>& blocks, const IntegerFormat& format, 
   float acc = 0;
   for (int64_t k0 = 0; k0 < n; k0 += group) {
     float t = 0;
-    for (int64_t k = k0; k < std::min(k0 + group, n); k += part) t = add_block(blocks[k / format.block_values], format, x, k, k + part, t);
+    for (int64_t k = k0; k < std::min(k0 + group, n); k += part)
+      t = add_block(blocks[k / format.block_values], format, x, k, k + part, t);
     acc = std::fma(t, x.scale[k0 / group], acc);
   }
   return acc;

@@ -16,8 +16,7 @@ namespace avx2 {
 }  // namespace avx2
 
 const KernelTable& avx2_table() {
-  static const KernelTable table{"avx2", "AVX2", avx2::linear_kernels(), avx2::op_kernels(),
-                                 avx2::limit_kernels()};
+  static const KernelTable table{"avx2", "AVX2", avx2::linear_kernels(), avx2::op_kernels(), avx2::limit_kernels()};
   return table;
 }
 

@@ -20,7 +20,8 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
     return static_cast<int32_t>((static_cast<uint32_t>(low) & 0xFFFFu) | static_cast<uint32_t>(high) << 16);
   };
   switch (layout.aux) {
-    case ActAux::none: return;
+    case ActAux::none:
+      return;
     case ActAux::pairs16:
       for (int i = 0; i < 8; ++i) out[i] = pair(sum16[i / 2 * 4 + i % 2], sum16[i / 2 * 4 + i % 2 + 2]);
       return;

@@ -23,7 +23,9 @@ struct KeysQ8 {
   const int8_t* p;
   const uint16_t* scales;
   int32_t head_dim;
-  F32x16 scale(int group, int32_t d) const { return load_f16(scales + (group * (head_dim / kScaleBlock) + d / kScaleBlock) * 16); }
+  F32x16 scale(int group, int32_t d) const {
+    return load_f16(scales + (group * (head_dim / kScaleBlock) + d / kScaleBlock) * 16);
+  }
   F32x16 get(int group, int32_t d, F32x16 scale) const {
     return mul(load_i8(p + (static_cast<int64_t>(group) * head_dim + d) * 16), scale);
   }
@@ -50,7 +52,8 @@ struct ValuesQ8 {
   const float* scales;  // widened
   int32_t head_dim;
   F32x16 get(int j, int32_t d) const {
-    return mul(load_i8(p + static_cast<int64_t>(j) * head_dim + d), splat(scales[j * (head_dim / kScaleBlock) + d / kScaleBlock]));
+    return mul(load_i8(p + static_cast<int64_t>(j) * head_dim + d),
+               splat(scales[j * (head_dim / kScaleBlock) + d / kScaleBlock]));
   }
   F32x16 get_first(int j, int32_t d, int) const { return get(j, d); }  // heads are whole blocks of 32
 };
@@ -103,8 +106,8 @@ void all_scores(QueryBlock& block, const Keys& keys, int first_group, int end_gr
 /// acc_d = acc_d * carry, then fma(p_j, v_jd, acc_d) for j in [begin, end) in order: kVectors vectors of dimensions from d,
 /// for kQueries rows of probabilities and of accumulators.
 template <int kQueries, int kVectors, typename Values>
-inline void add_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin,
-                       int end, int32_t d) {
+inline void add_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry,
+                       int begin, int end, int32_t d) {
   F32x16 acc[kQueries][kVectors];
   for (int i = 0; i < kQueries; ++i)
     for (int v = 0; v < kVectors; ++v) acc[i][v] = mul(load(acc_row + i * stride + d + 16 * v), splat(carry[i]));
@@ -122,8 +125,8 @@ inline void add_values(const float (*p)[kTile], const Values& values, float* acc
 
 /// The last dimensions of a head that is not whole vectors; rare, so one query at a time.
 template <int kQueries, typename Values>
-inline void add_last_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin,
-                            int end, int32_t d) {
+inline void add_last_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry,
+                            int begin, int end, int32_t d) {
   for (int i = 0; i < kQueries; ++i) {
     F32x16 acc = mul(load(acc_row + i * stride + d), splat(carry[i]));
     for (int j = begin; j < end; ++j) acc = fma(splat(p[i][j]), values.get_first(j, d, values.head_dim - d), acc);
@@ -132,7 +135,8 @@ inline void add_last_values(const float (*p)[kTile], const Values& values, float
 }
 
 template <int kQueries, typename Values>
-void add_all_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin, int end) {
+void add_all_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin,
+                    int end) {
   constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
   const int n_vectors = values.head_dim / 16;
   const int n_chunks = (n_vectors + kMost - 1) / kMost;
@@ -193,12 +197,18 @@ struct Count {
 template <typename F>
 inline void with_count(int n, F&& f) {
   switch (n) {
-    case 1: return f(Count<1>{});
-    case 2: return f(Count<2>{});
-    case 3: return f(Count<3>{});
-    case 4: return f(Count<4>{});
-    case 5: return f(Count<5>{});
-    default: return f(Count<6>{});
+    case 1:
+      return f(Count<1>{});
+    case 2:
+      return f(Count<2>{});
+    case 3:
+      return f(Count<3>{});
+    case 4:
+      return f(Count<4>{});
+    case 5:
+      return f(Count<5>{});
+    default:
+      return f(Count<6>{});
   }
 }
 
@@ -227,8 +237,8 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
   if (!same_begin)
     for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], common_begin);
   with_count(block.n, [&](auto n) {
-    add_all_values<decltype(n)::value>(block.s, values, state.row(row), state.stride(), same_begin ? block.carry : kOnes, common_begin,
-                                       common_end);
+    add_all_values<decltype(n)::value>(block.s, values, state.row(row), state.stride(), same_begin ? block.carry : kOnes,
+                                       common_begin, common_end);
   });
   for (int i = 0; i < block.n; ++i)
     if (block.end[i] > common_end) one(i, kOnes, common_end, block.end[i]);
@@ -293,15 +303,21 @@ inline void attention_split(const AttentionTask& task) {
             scores_with(block, KeysF16{reinterpret_cast<const uint16_t*>(k_page) + head_at, head_dim}, first_group, end_group);
             break;
           default:
-            scores_with(block, KeysQ8{reinterpret_cast<const int8_t*>(k_page) + head_at,
-                                      reinterpret_cast<const uint16_t*>(k_page + page_values) + scales_at, head_dim},
+            scores_with(block,
+                        KeysQ8{reinterpret_cast<const int8_t*>(k_page) + head_at,
+                               reinterpret_cast<const uint16_t*>(k_page + page_values) + scales_at, head_dim},
                         first_group, end_group);
         }
         block_softmax(block, task, row);
         switch (kv.v_dtype) {  // the cache formats
-          case DType::f32: values_with(block, ValuesF32{reinterpret_cast<const float*>(v_page) + head_at, head_dim}, state, row); break;
-          case DType::f16: values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row); break;
-          default: values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);
+          case DType::f32:
+            values_with(block, ValuesF32{reinterpret_cast<const float*>(v_page) + head_at, head_dim}, state, row);
+            break;
+          case DType::f16:
+            values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row);
+            break;
+          default:
+            values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);
         }
       }
       row += block.n;

@@ -7,8 +7,10 @@ inline I32x16 nibbles_high(I32x16 v) { return bits_and(shift_right_bits<4>(v), s
 template <int bit, int to>
 inline I32x16 bit_of_bytes(I32x16 v) {
   const I32x16 mask = splat(0x01010101 << to);
-  if constexpr (bit > to) return bits_and(shift_right_bits<bit - to>(v), mask);
-  else return bits_and(shift_left<to - bit>(v), mask);
+  if constexpr (bit > to)
+    return bits_and(shift_right_bits<bit - to>(v), mask);
+  else
+    return bits_and(shift_left<to - bit>(v), mask);
 }
 
 /// One block of 32 from its levels: the sums of BlockPanel's tile kernel. levels(step) in 0..7.
@@ -103,10 +105,20 @@ struct NibbleFormat {
     if constexpr (kHighBits) {
       const I32x16 bits = load_packed(block + kHasMin * 64), one = splat(0x10101010);
       switch (step) {  // shifts by constants
-        case 0: w[0] = bits_or(w[0], bits_and(shift_left<4>(bits), one)), w[1] = bits_or(w[1], bits_and(bits, one)); break;
-        case 1: w[0] = bits_or(w[0], bits_and(shift_left<3>(bits), one)), w[1] = bits_or(w[1], bits_and(shift_right_bits<1>(bits), one)); break;
-        case 2: w[0] = bits_or(w[0], bits_and(shift_left<2>(bits), one)), w[1] = bits_or(w[1], bits_and(shift_right_bits<2>(bits), one)); break;
-        default: w[0] = bits_or(w[0], bits_and(shift_left<1>(bits), one)), w[1] = bits_or(w[1], bits_and(shift_right_bits<3>(bits), one));
+        case 0:
+          w[0] = bits_or(w[0], bits_and(shift_left<4>(bits), one)), w[1] = bits_or(w[1], bits_and(bits, one));
+          break;
+        case 1:
+          w[0] = bits_or(w[0], bits_and(shift_left<3>(bits), one)),
+          w[1] = bits_or(w[1], bits_and(shift_right_bits<1>(bits), one));
+          break;
+        case 2:
+          w[0] = bits_or(w[0], bits_and(shift_left<2>(bits), one)),
+          w[1] = bits_or(w[1], bits_and(shift_right_bits<2>(bits), one));
+          break;
+        default:
+          w[0] = bits_or(w[0], bits_and(shift_left<1>(bits), one)),
+          w[1] = bits_or(w[1], bits_and(shift_right_bits<3>(bits), one));
       }
     }
   }
@@ -140,7 +152,9 @@ struct Q8_0Format {
     const ActRecord<T> act(record, kGroup);
     multiply_blocks<Q8_0Format, T>(n_blocks, act, acc, [&](int b, F32x16(&value)[T]) {
       const uint8_t* block = lines + b * 8 * 64;
-      const auto levels = [block](int step, I32x16(&w)[2]) { w[0] = load_packed(block + step * 64), w[1] = load_packed(block + (step + 4) * 64); };
+      const auto levels = [block](int step, I32x16(&w)[2]) {
+        w[0] = load_packed(block + step * 64), w[1] = load_packed(block + (step + 4) * 64);
+      };
       multiply_block<Q8_0Format, T>(levels, load_f16(halves + b * 16), zero_f32(), act, b, value);
     });
   }

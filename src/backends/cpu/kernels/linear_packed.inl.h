@@ -29,17 +29,16 @@ inline void multiply_quarters(const uint8_t* lines, const Scales& scales, const 
     for (int pass = 0; pass < 2; ++pass) {
       I32x16 part[4][T];
       PHIAL_UNROLL
-      for (int j = 0; j < 4; ++j)
-        PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? act.aux_dword(half * 8 + 2 * j + pass, t) : zero_i32();
+      for (int j = 0; j < 4; ++j) PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? act.aux_dword(half * 8 + 2 * j + pass, t) : zero_i32();
       PHIAL_UNROLL
       for (int i = 0; i < 4; ++i) {
         I32x16 w[4];
         F::levels(lines, half, pass * 4 + i, w);
         PHIAL_UNROLL
-        for (int j = 0; j < 4; ++j)
-          PHIAL_UNROLL
-          for (int t = 0; t < T; ++t) part[j][t] = dot_bytes<false>(part[j][t], w[j], act.values(half * 32 + j * 8 + pass * 4 + i, t));
+        for (int j = 0; j < 4; ++j) PHIAL_UNROLL
+        for (int t = 0; t < T; ++t)
+          part[j][t] = dot_bytes<false>(part[j][t], w[j], act.values(half * 32 + j * 8 + pass * 4 + i, t));
       }
       PHIAL_UNROLL
       for (int j = 0; j < 4; ++j) add_scaled<T>(sum, part[j], scales.scale[half * 8 + 2 * j + pass]);

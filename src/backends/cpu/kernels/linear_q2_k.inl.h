@@ -45,7 +45,9 @@ struct Q2_KFormat {
   }
 
   /// Steps i, i + 8, i + 16, i + 24 of a half.
-  static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) { two_bit_levels(lines + (4 + half * 8 + i) * 64, w); }
+  static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) {
+    two_bit_levels(lines + (4 + half * 8 + i) * 64, w);
+  }
 
  private:
   using Scales = SubBlockScales<16, true>;
@@ -68,7 +70,8 @@ struct Q3_KFormat {
   static constexpr PackLayout kPack{27, 0, 108, 0, -1};
   // Panels hold (q - 4) * scale plus 124; packed products use q itself, whose offset is 4 in each sub-block.
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 252, kOffset = 124;
-  static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset), kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
+  static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
+                             kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
   static constexpr int kBlocksPerChunk = 1;
   using Panel = FoldedPanel<16, false>;
 
@@ -80,7 +83,8 @@ struct Q3_KFormat {
       for (int i = 0; i < 8; ++i) {
         I32x16 w[4];
         levels(lines, half, i, w);
-        for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], product(w[j], load(scales.scale[half * 8 + j * 2 + i / 4])));
+        for (int j = 0; j < 4; ++j)
+          store_line(panel.q[half * 32 + j * 8 + i], product(w[j], load(scales.scale[half * 8 + j * 2 + i / 4])));
       }
   }
 

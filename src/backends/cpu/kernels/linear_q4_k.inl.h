@@ -30,7 +30,8 @@ struct Q45_KFormat {
 
  private:
   static void unpack_scales_and_mins(const uint8_t* lines, SubBlockScales<32, true>& out) {
-    const I32x16 d_dmin = load_packed(lines), w0 = load_packed(lines + 64), w1 = load_packed(lines + 128), w2 = load_packed(lines + 192);
+    const I32x16 d_dmin = load_packed(lines), w0 = load_packed(lines + 64), w1 = load_packed(lines + 128),
+                 w2 = load_packed(lines + 192);
     store(out.d, f16_of_low(d_dmin));
     store(out.m, sub(zero_f32(), f16_of_high(d_dmin)));
     const I32x16 six = splat(0x3F3F3F3F), two = splat(0x30303030);
@@ -53,8 +54,8 @@ struct Q45_KFormat {
   }
 
   template <int T, int pair>
-  static void multiply_pairs(const uint8_t* bits, const uint8_t* nibbles, const SubBlockScales<32, true>& scales, const ActRecord<T>& act,
-                             I32x16 (&sum)[T], float* acc) {
+  static void multiply_pairs(const uint8_t* bits, const uint8_t* nibbles, const SubBlockScales<32, true>& scales,
+                             const ActRecord<T>& act, I32x16 (&sum)[T], float* acc) {
     I32x16 low_sum[T], high_sum[T];
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) low_sum[t] = high_sum[t] = zero_i32();

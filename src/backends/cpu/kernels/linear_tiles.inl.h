@@ -6,9 +6,9 @@
 template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_>
 struct TileTraits {
   static constexpr int kTokenBytes = kTokenBytes_;
-  static constexpr int kGroup = kGroup_;    // activations per scale
-  static constexpr bool kOffset = kOffset_; // integer sums start from the activations' aux dwords
-  static constexpr bool kWide = kWide_;     // levels above 127
+  static constexpr int kGroup = kGroup_;     // activations per scale
+  static constexpr bool kOffset = kOffset_;  // integer sums start from the activations' aux dwords
+  static constexpr bool kWide = kWide_;      // levels above 127
 };
 
 /// The record of one tile of T tokens.
@@ -17,7 +17,8 @@ struct ActRecord {
   const std::byte* q;
   const std::byte* scales;
   const std::byte* aux;
-  ActRecord(const std::byte* record, int group) : q(record), scales(record + kChunkK * T), aux(scales + kChunkK / group * T * 4) {}
+  ActRecord(const std::byte* record, int group)
+      : q(record), scales(record + kChunkK * T), aux(scales + kChunkK / group * T * 4) {}
   I32x16 values(int step, int t) const { return splat_dword(q + (step * T + t) * 4); }
   F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
   I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
@@ -58,7 +59,8 @@ inline void end_group(const Panel& panel, I32x16 sum, const ActRecord<T>& act, i
     constexpr int n_pairs = F::kGroup / Panel::kSub / 2;
     I32x16 mins = zero_i32();
     PHIAL_UNROLL
-    for (int i = 0; i < n_pairs; ++i) mins = dot_words(mins, load(panel.min_pairs[g * n_pairs + i]), act.aux_dword(g * n_pairs + i, t));
+    for (int i = 0; i < n_pairs; ++i)
+      mins = dot_words(mins, load(panel.min_pairs[g * n_pairs + i]), act.aux_dword(g * n_pairs + i, t));
     value = fma(to_f32(mins), load(panel.m), value);
   }
   store(acc, fma(value, act.scale(g, t), load(acc)));
@@ -70,9 +72,8 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
   for (int g = 0; g < kChunkK / F::kGroup; ++g) {
     I32x16 sum[T][R];
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t)
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) sum[t][r] = zero_i32();
+    for (int t = 0; t < T; ++t) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) sum[t][r] = zero_i32();
     for (int j = g * (F::kGroup / kSub); j < (g + 1) * (F::kGroup / kSub); ++j) {
       prefetch_next<F, T, R, kChunkK / kSub>(record, acc, j);
       I32x16 part[T][R];
@@ -102,9 +103,8 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
       }
     }
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t)
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
+    for (int t = 0; t < T; ++t) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
   }
 }
 
@@ -129,8 +129,7 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
       PHIAL_UNROLL
       for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
     }
-    _Pragma("GCC unroll 4")
-    for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); ++step) {
+    _Pragma("GCC unroll 4") for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); ++step) {
       if (step % 4 == 0) prefetch_next<F, T, R, kChunkK / 16>(record, acc, step / 4);
       I32x16 w[R];
       PHIAL_UNROLL
@@ -143,9 +142,8 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
       }
     }
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t)
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
+    for (int t = 0; t < T; ++t) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
   }
 }
 
@@ -165,9 +163,8 @@ inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const st
     const int end = begin + F::kGroup / 32 < n_blocks ? begin + F::kGroup / 32 : n_blocks;
     F32x16 value[T][R];
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t)
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) value[t][r] = zero_f32();
+    for (int t = 0; t < T; ++t) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) value[t][r] = zero_f32();
     for (int j = begin; j < end; ++j) {
       prefetch_next<F, T, R, kChunkK / 32>(record, acc, j);
       I32x16 sum[T][R];
@@ -200,12 +197,11 @@ inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const st
       }
     }
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t)
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) {
-        float* at = acc + (t * R + r) * 16;
-        store(at, fma(value[t][r], act.scale(g, t), load(at)));
-      }
+    for (int t = 0; t < T; ++t) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      float* at = acc + (t * R + r) * 16;
+      store(at, fma(value[t][r], act.scale(g, t), load(at)));
+    }
   }
 }
 
@@ -218,11 +214,9 @@ template <class F, int R, int T>
 inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* record, float* acc) {
   F32x16 sum[T][R];
   PHIAL_UNROLL
-  for (int t = 0; t < T; ++t)
-    PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) sum[t][r] = load(acc + (t * R + r) * 16);
-  _Pragma("GCC unroll 4")
-  for (int k = 0; k < n_k; ++k) {
+  for (int t = 0; t < T; ++t) PHIAL_UNROLL
+  for (int r = 0; r < R; ++r) sum[t][r] = load(acc + (t * R + r) * 16);
+  _Pragma("GCC unroll 4") for (int k = 0; k < n_k; ++k) {
     if (k % 4 == 0) prefetch_next<F, T, R, kFloatChunkK / 4>(record, acc, k / 4);
     F32x16 w[R];
     PHIAL_UNROLL
@@ -235,9 +229,8 @@ inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* re
     }
   }
   PHIAL_UNROLL
-  for (int t = 0; t < T; ++t)
-    PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) store(acc + (t * R + r) * 16, sum[t][r]);
+  for (int t = 0; t < T; ++t) PHIAL_UNROLL
+  for (int r = 0; r < R; ++r) store(acc + (t * R + r) * 16, sum[t][r]);
 }
 
 template <class F, class Panel, int R>
@@ -249,12 +242,18 @@ void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, in
   }
   static_assert(kTileTokens == 6);
   switch (n_tokens) {
-    case 1: return multiply_tile<F, R, 1>(panels, n_blocks, act, acc);
-    case 2: return multiply_tile<F, R, 2>(panels, n_blocks, act, acc);
-    case 3: return multiply_tile<F, R, 3>(panels, n_blocks, act, acc);
-    case 4: return multiply_tile<F, R, 4>(panels, n_blocks, act, acc);
-    case 5: return multiply_tile<F, R, 5>(panels, n_blocks, act, acc);
-    default: return;
+    case 1:
+      return multiply_tile<F, R, 1>(panels, n_blocks, act, acc);
+    case 2:
+      return multiply_tile<F, R, 2>(panels, n_blocks, act, acc);
+    case 3:
+      return multiply_tile<F, R, 3>(panels, n_blocks, act, acc);
+    case 4:
+      return multiply_tile<F, R, 4>(panels, n_blocks, act, acc);
+    case 5:
+      return multiply_tile<F, R, 5>(panels, n_blocks, act, acc);
+    default:
+      return;
   }
 }
 
@@ -269,8 +268,8 @@ void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::by
 
 /// Few tokens: one panel, all chunks, the levels taken from the packed lines without a panel in between.
 template <class F, int T>
-void multiply_packed_tile(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* record, int64_t chunk_stride,
-                          float* acc) {
+void multiply_packed_tile(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* record,
+                          int64_t chunk_stride, float* acc) {
   constexpr int per_chunk = F::kBlocksPerChunk;
   for (; n_blocks > 0; n_blocks -= per_chunk, record += chunk_stride) {
     F::template multiply_packed<T>(lines, halves, n_blocks < per_chunk ? static_cast<int>(n_blocks) : per_chunk, record, acc);
@@ -284,19 +283,27 @@ void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blo
                      int n_tokens, float* acc) {
   static_assert(kTileTokens == 6);
   switch (n_tokens) {
-    case 1: return multiply_packed_tile<F, 1>(lines, halves, n_blocks, act, chunk_stride, acc);
-    case 2: return multiply_packed_tile<F, 2>(lines, halves, n_blocks, act, chunk_stride, acc);
-    case 3: return multiply_packed_tile<F, 3>(lines, halves, n_blocks, act, chunk_stride, acc);
-    case 4: return multiply_packed_tile<F, 4>(lines, halves, n_blocks, act, chunk_stride, acc);
-    case 5: return multiply_packed_tile<F, 5>(lines, halves, n_blocks, act, chunk_stride, acc);
-    default: return multiply_packed_tile<F, 6>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 1:
+      return multiply_packed_tile<F, 1>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 2:
+      return multiply_packed_tile<F, 2>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 3:
+      return multiply_packed_tile<F, 3>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 4:
+      return multiply_packed_tile<F, 4>(lines, halves, n_blocks, act, chunk_stride, acc);
+    case 5:
+      return multiply_packed_tile<F, 5>(lines, halves, n_blocks, act, chunk_stride, acc);
+    default:
+      return multiply_packed_tile<F, 6>(lines, halves, n_blocks, act, chunk_stride, acc);
   }
 }
 
 template <class F>
 constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
-  if constexpr (F::kGroup != 0) return multiply_packed<F>;
-  else return nullptr;
+  if constexpr (F::kGroup != 0)
+    return multiply_packed<F>;
+  else
+    return nullptr;
 }
 
 template <class F>
@@ -306,12 +313,22 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
 
 template <class F>
 constexpr LinearFormat linear_format() {
-  return {F::kDType, F::kPack, F::kAct, F::kPackedAct, sizeof(typename F::Panel), unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
+  return {F::kDType,
+          F::kPack,
+          F::kAct,
+          F::kPackedAct,
+          sizeof(typename F::Panel),
+          unpack<F>,
+          multiply<F>,
+          multiply_packed_or_null<F>()};
 }
 
 /// The activation layout of a quantized format.
 constexpr ActLayout act_layout(int group, ActAux aux, int offset) {
   const int n_aux = aux == ActAux::pairs16 || aux == ActAux::offset32 || aux == ActAux::sums32 ? 8
-                    : aux == ActAux::pairs32 ? 4 : aux == ActAux::offset16 ? 16 : aux == ActAux::offset_group ? kChunkK / group : 0;
+                    : aux == ActAux::pairs32                                                   ? 4
+                    : aux == ActAux::offset16                                                  ? 16
+                    : aux == ActAux::offset_group                                              ? kChunkK / group
+                                                                                               : 0;
   return {kChunkK, group, aux, offset, n_aux};
 }
