@@ -38,7 +38,7 @@ struct GgufTensorPlan {
 struct GgufSplit {
   int max_tensors = 0;        // 0 = no limit
   uint64_t max_bytes = 0;     // 0 = no limit
-  std::vector<int> shard_of;  // if not empty: the shard of each tensor, ascending, in place of the limits
+  std::vector<int> shard_of{};  // if not empty: the shard of each tensor, ascending, in place of the limits
 };
 
 /// Writes one model as one GGUF file, or as shards. The tensors are declared first, then their bytes are given in that

@@ -337,7 +337,7 @@ TEST_CASE("what cannot be written is refused before a file appears") {
 TEST_CASE("a write that fails at any step leaves the old model (F01)") {
   TempFolder folder;
   const Model old = plain_model(4, 'a'), fresh = plain_model(4, 'k');
-  for (const GgufSplit split : {GgufSplit{}, GgufSplit{2, 0}}) {
+  for (const GgufSplit& split : {GgufSplit{}, GgufSplit{2, 0}}) {
     const std::string path = folder / "m.gguf", first = split.max_tensors ? gguf_shard_path(path, 0, 2) : path;
     write(path, old, split);
     const size_t n_files = folder.n_entries();

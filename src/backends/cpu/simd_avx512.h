@@ -1,6 +1,7 @@
 // 16 lanes in one zmm register. The same names exist in simd_avx2.h and simd_generic.h; kernels/*.inl.h are written
 // against them. Included inside a target region and the namespace of the instruction set: no standard headers here.
 
+constexpr bool kPackedProducts = true;         // few tokens are multiplied straight from packed lines
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 
 using F32x16 = __m512;

@@ -300,7 +300,7 @@ void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blo
 
 template <class F>
 constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
-  if constexpr (F::kGroup != 0)
+  if constexpr (kPackedProducts && F::kGroup != 0)
     return multiply_packed<F>;
   else
     return nullptr;
