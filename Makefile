@@ -38,7 +38,7 @@ test: unit pytest
 
 asan: deps
 	cmake --preset asan
-	cmake --build build/asan -j $(JOBS) --target all
+	cmake --build build/asan -j $(JOBS) --target test_unit test_ops test_models
 	ctest --test-dir build/asan --output-on-failure
 
 lint: deps

@@ -36,8 +36,8 @@ struct GgufTensorPlan {
 };
 
 struct GgufSplit {
-  int max_tensors = 0;        // 0 = no limit
-  uint64_t max_bytes = 0;     // 0 = no limit
+  int max_tensors = 0;          // 0 = no limit
+  uint64_t max_bytes = 0;       // 0 = no limit
   std::vector<int> shard_of{};  // if not empty: the shard of each tensor, ascending, in place of the limits
 };
 
