@@ -8,6 +8,8 @@ using nlohmann::ordered_json;
 ordered_json template_variables(const Tokenizer* tokenizer, const ordered_json& messages, bool add_generation_prompt) {
   ordered_json v;
   v["messages"] = messages;
+  v["tools"] = nullptr;  // transformers gives these as None when they are not there
+  v["documents"] = nullptr;
   v["add_generation_prompt"] = add_generation_prompt;
   if (tokenizer) {
     const auto text = [&](int32_t id) { return id >= 0 ? tokenizer->piece(id, true) : std::string(); };

@@ -51,6 +51,9 @@ int run_verb(const std::vector<std::string>& args) {
   flags.accepted("-i,--interactive,-if,--interactive-first,--color,--show-timings,--display-prompt", false);
   flags.accepted("-co,--colors,--log-colors,--keep,--chat-template,--reasoning-format,-rea,--reasoning", true);
   add_sampler_flags(flags, chat.sampling, seed);
+  std::string sampler_letters;
+  flags.text("--sampler-seq,--sampling-seq", sampler_letters, "LETTERS",
+             "Samplers in order, a letter each, as llama.cpp abbreviates them: edskypmxt");
   flags.parse(args);
   if (flags.help_wanted) {
     fmt::print("{}", flags.help());
@@ -59,6 +62,7 @@ int run_verb(const std::vector<std::string>& args) {
   if (run.model.empty()) throw Usage("--model is missing: phial run -m FILE.gguf");
   if (cnv && no_cnv) throw Usage("-cnv and -no-cnv exclude each other");
   apply_seed(seed, chat.sampling);
+  if (!sampler_letters.empty()) chat.sampling.samplers = samplers_from_letters(sampler_letters);
   bool has_prompt = flags.app().count("--prompt") > 0;
   if (has_prompt && !prompt_file.empty()) throw Usage("give --prompt or --file, not both");
   if (has_prompt && !no_escape) prompt = unescape(prompt);
