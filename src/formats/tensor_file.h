@@ -32,6 +32,12 @@ struct TensorEntry {
 /// The tensors of one model, possibly over several files.
 class TensorFile {
  public:
+  TensorFile() = default;
+  TensorFile(const TensorFile&) = default;
+  TensorFile(TensorFile&&) = default;
+  TensorFile& operator=(const TensorFile&) = default;
+  TensorFile& operator=(TensorFile&&) = default;
+  virtual ~TensorFile() = default;  // held and deleted through the base
   const std::vector<TensorEntry>& tensors() const { return tensors_; }
   const TensorEntry* find(const std::string& name) const;
   const std::vector<std::shared_ptr<InputFile>>& files() const { return files_; }
