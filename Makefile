@@ -6,7 +6,7 @@ PYTHON  = $(VENV)/bin/python
 NAMES   = llama-cli llama-completion llama-quantize llama-tokenize llama-bench
 JOBS   ?= $(shell nproc)
 
-.PHONY: all build deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures
+.PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures
 
 all: build
 
@@ -16,15 +16,18 @@ deps:
 $(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | deps
 	cmake --preset $(PRESET)
 
-build: deps $(BUILD)/build.ninja
-	cmake --build $(BUILD) -j $(JOBS) --target all
+binary: deps $(BUILD)/build.ninja
+	cmake --build $(BUILD) -j $(JOBS) --target phial
 	@ln -sfn $(BUILD)/phial phial
 	@for name in $(NAMES); do ln -sfn phial $$name; done
+
+build: binary
+	cmake --build $(BUILD) -j $(JOBS) --target all
 
 python: deps
 	@tools/python_env.sh $(VENV)
 
-demo: build
+demo: binary
 	@tools/demo.sh
 
 unit: build
