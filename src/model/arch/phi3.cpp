@@ -4,11 +4,8 @@
 #include <cmath>
 
 #include "model/arch.h"
-#include "model/decoder.h"
+#include "model/pre_norm_layer.h"
 #include "model/shapes.h"
-#include "model/weights.h"
-#include "nn/attention.h"
-#include "nn/mlp.h"
 
 namespace phial {
 namespace {
@@ -27,35 +24,8 @@ constexpr TensorSpec kTensors[] = {
     {"blk.{i}.ffn_down.weight", "model.layers.{i}.mlp.down_proj.weight", Role::matrix, shapes::ffn_down},
 };
 
-struct Phi3Layer final : DecoderLayer {
-  Weight attn_norm, attn_output, ffn_norm, ffn_down;
-  Linear attn_qkv, ffn_gate_up;
-  Attention attn;
-  float norm_eps = 0;
-
-  void forward(Step& s, Tensor x, const KvLayer& kv) const override {
-    Tensor qkv = norm_linear(s, x, attn_norm, norm_eps, attn_qkv);
-    linear_add(s, x, attention(s, attn, qkv, kv), attn_output);
-    linear_add(s, x, norm_swiglu(s, x, ffn_norm, norm_eps, ffn_gate_up), ffn_down);
-  }
-};
-
 std::unique_ptr<DecoderModel> build(const Config& config, WeightLoader& loader) {
-  auto model = build_decoder(config, loader);
-  for (int64_t i = 0; i < config.n_layers; ++i) {
-    const std::string blk = "blk." + std::to_string(i) + ".";
-    auto layer = std::make_unique<Phi3Layer>();
-    layer->norm_eps = model->norm_eps;
-    layer->attn = attention_of(config);
-    layer->attn_norm = loader.vector(blk + "attn_norm.weight");
-    layer->attn_qkv = loader.stacked({blk + "attn_qkv.weight"});
-    layer->attn_output = loader.matrix(blk + "attn_output.weight");
-    layer->ffn_norm = loader.vector(blk + "ffn_norm.weight");
-    layer->ffn_gate_up = loader.stacked({blk + "ffn_up.weight"});
-    layer->ffn_down = loader.matrix(blk + "ffn_down.weight");
-    model->layers.push_back(std::move(layer));
-  }
-  return model;
+  return build_pre_norm_decoder(config, loader, {.qkv = {"attn_qkv"}, .gate_up = {"ffn_up"}});
 }
 
 Config from_json(const Json& json) { return config_from_json(json, "phi3"); }
