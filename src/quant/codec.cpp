@@ -49,8 +49,19 @@ float f64_to_f32(double v) {
 template <DType D>
 void decode_blocks(const std::byte* in, float* out, int64_t n) {
   using Format = BlockFormat<D>;
-  const int64_t values = format_info(D).block_values;
-  for (int64_t i = 0; i < n / values; ++i) Format::decode(load<typename Format::Block>(in, i), out + i * values);
+  constexpr int values = kBlockValues<Format>, sub = Format::kSub;
+  IntegerBlock b;
+  for (int64_t i = 0; i < n / values; ++i, in += sizeof(typename Format::Block)) {
+    unpack_integers<D>(in, b);
+    for (int j = 0; j < values / sub; ++j, out += sub) {
+      const float step = is_super(Format::kFamily) ? b.d * static_cast<float>(b.scale[j]) : b.d;
+      const float base = is_super(Format::kFamily) ? b.m * static_cast<float>(b.min[j]) : b.m;
+      for (int k = 0; k < sub; ++k) {
+        out[k] = step * static_cast<float>(b.q[j * sub + k]);
+        if constexpr (has_min(Format::kFamily)) out[k] += base;
+      }
+    }
+  }
 }
 
 template <DType D>

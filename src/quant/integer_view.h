@@ -1,7 +1,7 @@
-// A quantization block as integers: what exact integer products need. Value k of a block is
+// A quantization block as integers: value k of a block is
 //   d * (scale[k / sub] * q[k]) + m * min[k / sub]
-// with integers q, scale, min and the block's f16 scales d, m widened to f32. The float decode (codec.h) is the same value.
-// Source of the layouts: the GGUF block formats. One function per format in integer_view.cpp.
+// with integers q, scale, min and the block's f16 scales d, m widened to f32. Exact integer products and the float decode
+// (codec.h) both start from it. Source of the layouts: the GGUF block formats, one file each in quant/formats.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +23,11 @@ struct IntegerBlock {
 
 /// Fixed facts of a format's integer view.
 struct IntegerFormat {
-  int block_values;      // 32 or 256; 0 = the format has no integer view
-  int sub_block_values;  // 32 or 16
-  int q_min, q_max;      // range of q
-  bool has_min;
-  void (*unpack)(const std::byte* block, IntegerBlock& out);
+  int block_values = 0;      // 32 or 256; 0 = the format has no integer view
+  int sub_block_values = 0;  // 32 or 16
+  int q_min = 0, q_max = 0;  // range of q
+  bool has_min = false;
+  void (*unpack)(const std::byte* block, IntegerBlock& out) = nullptr;
 };
 
 const IntegerFormat& integer_format(DType dtype);

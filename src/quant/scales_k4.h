@@ -7,12 +7,12 @@
 
 namespace phial {
 
-inline void unpack_scales_k4(const uint8_t* in, uint8_t* scale, uint8_t* min) {
+inline void unpack_scales_k4(const uint8_t* in, int16_t* scale, int16_t* min) {
   for (int j = 0; j < 4; ++j) {
     scale[j] = in[j] & 63;
     min[j] = in[j + 4] & 63;
-    scale[j + 4] = static_cast<uint8_t>((in[j + 8] & 15) | in[j] >> 6 << 4);
-    min[j + 4] = static_cast<uint8_t>(in[j + 8] >> 4 | in[j + 4] >> 6 << 4);
+    scale[j + 4] = static_cast<int16_t>((in[j + 8] & 15) | in[j] >> 6 << 4);
+    min[j + 4] = static_cast<int16_t>(in[j + 8] >> 4 | in[j + 4] >> 6 << 4);
   }
 }
 

@@ -104,6 +104,11 @@ TEST_CASE("every f16 scale pattern decodes in every block format, from odd addre
   }
 }
 
+template <DType D>
+void decode(const typename BlockFormat<D>::Block& block, float* out) {
+  codec(D).decode(reinterpret_cast<const std::byte*>(&block), out, format_info(D).block_values);
+}
+
 TEST_CASE("pack is the inverse of decode") {
   uint8_t q[256], scale[16], min[16];
   int8_t signed_scale[16];
@@ -120,35 +125,35 @@ TEST_CASE("pack is the inverse of decode") {
       BlockQ4_0 b;
       fill(16);
       BlockFormat<DType::q4_0>::pack(b, two, q);
-      BlockFormat<DType::q4_0>::decode(b, out);
+      decode<DType::q4_0>(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * (q[i] - 8));
     }
     {
       BlockQ4_1 b;
       fill(16);
       BlockFormat<DType::q4_1>::pack(b, two, one, q);
-      BlockFormat<DType::q4_1>::decode(b, out);
+      decode<DType::q4_1>(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * q[i] + 1);
     }
     {
       BlockQ5_0 b;
       fill(32);
       BlockFormat<DType::q5_0>::pack(b, two, q);
-      BlockFormat<DType::q5_0>::decode(b, out);
+      decode<DType::q5_0>(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * (q[i] - 16));
     }
     {
       BlockQ5_1 b;
       fill(32);
       BlockFormat<DType::q5_1>::pack(b, two, one, q);
-      BlockFormat<DType::q5_1>::decode(b, out);
+      decode<DType::q5_1>(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * q[i] + 1);
     }
     {
       BlockQ8_0 b;
       fill(256);
       BlockFormat<DType::q8_0>::pack(b, two, q);
-      BlockFormat<DType::q8_0>::decode(b, out);
+      decode<DType::q8_0>(b, out);
       for (int i = 0; i < 32; ++i) REQUIRE(out[i] == 2.0f * (q[i] - 128));
     }
     for (int j = 0; j < 16; ++j) {
@@ -159,7 +164,7 @@ TEST_CASE("pack is the inverse of decode") {
       BlockQ2_K b;
       fill(4);
       BlockFormat<DType::q2_k>::pack(b, two, one, scale, min, q);
-      BlockFormat<DType::q2_k>::decode(b, out);
+      decode<DType::q2_k>(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * scale[i / 16] * q[i] - min[i / 16]);
     }
     for (int j = 0; j < 8; ++j) {
@@ -170,14 +175,14 @@ TEST_CASE("pack is the inverse of decode") {
       BlockQ4_K b;
       fill(16);
       BlockFormat<DType::q4_k>::pack(b, two, one, scale, min, q);
-      BlockFormat<DType::q4_k>::decode(b, out);
+      decode<DType::q4_k>(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * scale[i / 32] * q[i] - min[i / 32]);
     }
     {
       BlockQ5_K b;
       fill(32);
       BlockFormat<DType::q5_k>::pack(b, two, one, scale, min, q);
-      BlockFormat<DType::q5_k>::decode(b, out);
+      decode<DType::q5_k>(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * scale[i / 32] * q[i] - min[i / 32]);
     }
     for (int j = 0; j < 16; ++j) signed_scale[j] = static_cast<int8_t>(next(64) - 32);
@@ -185,7 +190,7 @@ TEST_CASE("pack is the inverse of decode") {
       BlockQ3_K b;
       fill(8);
       BlockFormat<DType::q3_k>::pack(b, two, signed_scale, q);
-      BlockFormat<DType::q3_k>::decode(b, out);
+      decode<DType::q3_k>(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * signed_scale[i / 16] * (q[i] - 4));
     }
     for (int j = 0; j < 16; ++j) signed_scale[j] = static_cast<int8_t>(next(256) - 128);
@@ -193,7 +198,7 @@ TEST_CASE("pack is the inverse of decode") {
       BlockQ6_K b;
       fill(64);
       BlockFormat<DType::q6_k>::pack(b, two, signed_scale, q);
-      BlockFormat<DType::q6_k>::decode(b, out);
+      decode<DType::q6_k>(b, out);
       for (int i = 0; i < 256; ++i) REQUIRE(out[i] == 2.0f * signed_scale[i / 16] * (q[i] - 32));
     }
   }

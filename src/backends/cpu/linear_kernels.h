@@ -23,11 +23,11 @@ inline constexpr int kChunkK = 256;      // quantized formats
 inline constexpr int kFloatChunkK = 64;  // f32, f16, bf16
 
 struct PackLayout {
-  int n_lines;       // dwords of a block that become lines
-  int dword_offset;  // where they begin in the block
-  int half_offset;   // a f16 beside them, or -1
-  uint32_t flip;     // xor-ed into every line: 0x80 in each byte makes signed levels unsigned
-  int bits_line;     // line that holds one bit for each of 32 values, reordered to byte b, bit j = value 4 j + b; or -1
+  int n_lines = 0;       // dwords of a block that become lines
+  int dword_offset = 0;  // where they begin in the block
+  int half_offset = 0;   // a f16 beside them, or -1
+  uint32_t flip = 0;     // xor-ed into every line: 0x80 in each byte makes signed levels unsigned
+  int bits_line = 0;     // line that holds one bit for each of 32 values, reordered to byte b, bit j = value 4 j + b; or -1
 };
 
 /// What a kernel wants to know of the quantized activations beside values and scales.
@@ -42,42 +42,41 @@ enum class ActAux : uint8_t {
 };
 
 struct ActLayout {
-  int chunk_k;  // values per record and token
-  int group;    // values per scale; 0 = f32 values, no scales
-  ActAux aux;
-  int offset;
-  int n_aux;
+  int chunk_k = 0;  // values per record and token
+  int group = 0;    // values per scale; 0 = f32 values, no scales
+  ActAux aux = ActAux::none;
+  int offset = 0;
+  int n_aux = 0;
   constexpr int token_bytes() const { return group == 0 ? chunk_k * 4 : chunk_k + (chunk_k / group + n_aux) * 4; }
 };
 
 struct LinearFormat {
   DType dtype;
-  PackLayout pack;
-  ActLayout act;         // for panels
-  ActLayout packed_act;  // for multiply_packed
-  uint32_t panel_bytes;
+  PackLayout pack{};
+  ActLayout act{};         // for panels
+  ActLayout packed_act{};  // for multiply_packed
+  uint32_t panel_bytes = 0;
   /// One chunk of n_blocks blocks of 16 rows to a panel. lines: 64-byte aligned.
-  void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel);
+  void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) = nullptr;
   /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens.
-  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc);
+  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) = nullptr;
   /// acc [n_tokens][16] += all blocks of one packed panel times one tile of tokens, without unpacking; the records of the
   /// chunks are chunk_stride bytes apart. nullptr: none.
   void (*multiply_packed)(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act,
-                          int64_t chunk_stride, int n_tokens, float* acc);
+                          int64_t chunk_stride, int n_tokens, float* acc) = nullptr;
 };
 
 struct LinearKernels {
-  const LinearFormat* formats = nullptr;
-  int n_formats = 0;
+  const LinearFormat* formats = nullptr;  // by DType
   /// One tile of n tokens, all chunks: x [n] rows of n_cols values (stride apart); out: the record of the first chunk,
   /// the next chunk's chunk_stride bytes on. The last chunk is filled with zeros.
   void (*quantize_tile)(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
                         int64_t chunk_stride) = nullptr;
 
+  /// nullptr: the format has no kernels.
   const LinearFormat* find(DType dtype) const {
-    for (int i = 0; i < n_formats; ++i)
-      if (formats[i].dtype == dtype) return &formats[i];
-    return nullptr;
+    const LinearFormat& format = formats[static_cast<size_t>(dtype)];
+    return format.multiply ? &format : nullptr;
   }
 };
 

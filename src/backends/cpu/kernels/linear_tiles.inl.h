@@ -311,16 +311,21 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
   F::unpack(lines, halves, n_blocks, *reinterpret_cast<typename F::Panel*>(panel));
 }
 
-template <class F>
+/// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk, Panel,
+/// unpack, multiply_packed.
+template <DType D>
+struct FormatKernels;
+
+/// An entry of the table; one without kernels where the format has none.
+template <DType D>
 constexpr LinearFormat linear_format() {
-  return {F::kDType,
-          F::kPack,
-          F::kAct,
-          F::kPackedAct,
-          sizeof(typename F::Panel),
-          unpack<F>,
-          multiply<F>,
-          multiply_packed_or_null<F>()};
+  if constexpr (requires { sizeof(FormatKernels<D>); }) {
+    using F = FormatKernels<D>;
+    return {D,         F::kPack,    F::kAct,     F::kPackedAct, sizeof(typename F::Panel),
+            unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
+  } else {
+    return {.dtype = D};
+  }
 }
 
 /// The activation layout of a quantized format.

@@ -129,3 +129,8 @@ struct Q3_KFormat {
     return add_bytes(bits_or(even, shift_left<8>(odd)), bits_or(base_words, shift_left<8>(base_words)));
   }
 };
+
+template <>
+struct FormatKernels<DType::q2_k> : Q2_KFormat {};
+template <>
+struct FormatKernels<DType::q3_k> : Q3_KFormat {};

@@ -22,18 +22,16 @@ struct BlockFormat<DType::q6_k> {
   static constexpr int kSub = 16, kLevels = 64, kOffset = 32, kMinScale = -128, kMaxScale = 127;
 
   static bool finite(const Block& b) { return f16_finite(b.d); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d);
-    for (int j = 0; j < 16; ++j) {
-      const float step = d * static_cast<float>(b.scales[j]);
-      const int half = j / 8, part = j / 2 % 4;
-      const uint8_t* low = b.ql + half * 64 + part % 2 * 32 + j % 2 * 16;
-      const uint8_t* high = b.qh + half * 32 + j % 2 * 16;
-      for (int i = 0; i < 16; ++i) {
-        const int q = (low[i] >> (part / 2 * 4) & 15) | (high[i] >> (2 * part) & 3) << 4;
-        *out++ = step * static_cast<float>(q - 32);
-      }
-    }
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
+    for (int j = 0; j < 16; ++j) out.scale[j] = b.scales[j];
+    for (int half = 0; half < 2; ++half)
+      for (int part = 0; part < 4; ++part)
+        for (int i = 0; i < 32; ++i) {
+          const int low = b.ql[half * 64 + part % 2 * 32 + i] >> (part / 2 * 4) & 15,
+                    high = b.qh[half * 32 + i] >> (2 * part) & 3;
+          out.q[half * 128 + part * 32 + i] = static_cast<int8_t>((low | high << 4) - 32);
+        }
   }
   static void pack(Block& b, uint16_t d, const int8_t* scale, const uint8_t* q) {
     b.d = d;

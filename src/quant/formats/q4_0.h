@@ -18,11 +18,11 @@ struct BlockFormat<DType::q4_0> {
   static constexpr int kSub = 32, kLevels = 16, kOffset = 8;
 
   static bool finite(const Block& b) { return f16_finite(b.d); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d);
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
     for (int i = 0; i < 16; ++i) {
-      out[i] = d * static_cast<float>((b.qs[i] & 15) - 8);
-      out[i + 16] = d * static_cast<float>((b.qs[i] >> 4) - 8);
+      out.q[i] = static_cast<int8_t>((b.qs[i] & 15) - 8);
+      out.q[i + 16] = static_cast<int8_t>((b.qs[i] >> 4) - 8);
     }
   }
   static void pack(Block& b, uint16_t d, const uint8_t* q) {

@@ -19,13 +19,11 @@ struct BlockFormat<DType::q5_0> {
   static constexpr int kSub = 32, kLevels = 32, kOffset = 16;
 
   static bool finite(const Block& b) { return f16_finite(b.d); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d);
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
     for (int i = 0; i < 16; ++i) {
-      const int low = (b.qs[i] & 15) | (b.qh[i / 8] >> (i % 8) & 1) << 4;
-      const int high = (b.qs[i] >> 4) | (b.qh[2 + i / 8] >> (i % 8) & 1) << 4;
-      out[i] = d * static_cast<float>(low - 16);
-      out[i + 16] = d * static_cast<float>(high - 16);
+      out.q[i] = static_cast<int8_t>(((b.qs[i] & 15) | (b.qh[i / 8] >> (i % 8) & 1) << 4) - 16);
+      out.q[i + 16] = static_cast<int8_t>((b.qs[i] >> 4 | (b.qh[2 + i / 8] >> (i % 8) & 1) << 4) - 16);
     }
   }
   static void pack(Block& b, uint16_t d, const uint8_t* q) {

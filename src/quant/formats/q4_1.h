@@ -18,11 +18,12 @@ struct BlockFormat<DType::q4_1> {
   static constexpr int kSub = 32, kLevels = 16;
 
   static bool finite(const Block& b) { return f16_finite(b.d) && f16_finite(b.m); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d), m = f16_to_f32(b.m);
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
+    out.m = f16_to_f32(b.m);
     for (int i = 0; i < 16; ++i) {
-      out[i] = d * static_cast<float>(b.qs[i] & 15) + m;
-      out[i + 16] = d * static_cast<float>(b.qs[i] >> 4) + m;
+      out.q[i] = static_cast<int8_t>(b.qs[i] & 15);
+      out.q[i + 16] = static_cast<int8_t>(b.qs[i] >> 4);
     }
   }
   static void pack(Block& b, uint16_t d, uint16_t m, const uint8_t* q) {

@@ -92,3 +92,8 @@ struct Q45_KFormat {
     if constexpr (pair < 3) unpack_levels<pair + 1>(bits, nibbles, q);
   }
 };
+
+template <>
+struct FormatKernels<DType::q4_k> : Q45_KFormat<false> {};
+template <>
+struct FormatKernels<DType::q5_k> : Q45_KFormat<true> {};

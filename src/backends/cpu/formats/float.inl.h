@@ -16,3 +16,10 @@ struct FloatFormat {
     }
   }
 };
+
+template <>
+struct FormatKernels<DType::f32> : FloatFormat<DType::f32> {};
+template <>
+struct FormatKernels<DType::f16> : FloatFormat<DType::f16> {};
+template <>
+struct FormatKernels<DType::bf16> : FloatFormat<DType::bf16> {};

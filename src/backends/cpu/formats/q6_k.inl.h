@@ -50,3 +50,6 @@ struct Q6_KFormat {
     }
   }
 };
+
+template <>
+struct FormatKernels<DType::q6_k> : Q6_KFormat {};

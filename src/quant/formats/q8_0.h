@@ -18,9 +18,9 @@ struct BlockFormat<DType::q8_0> {
   static constexpr int kSub = 32, kLevels = 256, kOffset = 128;
 
   static bool finite(const Block& b) { return f16_finite(b.d); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d);
-    for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(b.qs[i]);
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
+    for (int i = 0; i < 32; ++i) out.q[i] = b.qs[i];
   }
   static void pack(Block& b, uint16_t d, const uint8_t* q) {
     b.d = d;

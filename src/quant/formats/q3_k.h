@@ -20,22 +20,18 @@ struct BlockFormat<DType::q3_k> {
   static constexpr BlockFamily kFamily = BlockFamily::super_scaled;
   static constexpr int kSub = 16, kLevels = 8, kOffset = 4, kMinScale = -32, kMaxScale = 31;
 
-  static int scale(const Block& b, int j) {
-    const int low = b.scales[j % 8] >> (j < 8 ? 0 : 4) & 15;
-    const int high = b.scales[8 + j % 4] >> (2 * (j / 4)) & 3;
-    return (low | high << 4) - 32;
-  }
   static bool finite(const Block& b) { return f16_finite(b.d); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d);
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
     for (int j = 0; j < 16; ++j) {
-      const float step = d * static_cast<float>(scale(b, j));
-      const int half = j / 8, part = j / 2 % 4;
-      for (int i = j % 2 * 16; i < j % 2 * 16 + 16; ++i) {
-        const int q = (b.qs[half * 32 + i] >> (2 * part) & 3) | (b.hmask[i] >> (j / 2) & 1) << 2;
-        *out++ = step * static_cast<float>(q - 4);
-      }
+      const int low = b.scales[j % 8] >> (j < 8 ? 0 : 4) & 15, high = b.scales[8 + j % 4] >> (2 * (j / 4)) & 3;
+      out.scale[j] = static_cast<int16_t>((low | high << 4) - 32);
     }
+    for (int part = 0; part < 8; ++part)
+      for (int i = 0; i < 32; ++i) {
+        const int q = (b.qs[part / 4 * 32 + i] >> (2 * (part % 4)) & 3) | (b.hmask[i] >> part & 1) << 2;
+        out.q[part * 32 + i] = static_cast<int8_t>(q - 4);
+      }
   }
   static void pack(Block& b, uint16_t d, const int8_t* scale, const uint8_t* q) {
     b.d = d;

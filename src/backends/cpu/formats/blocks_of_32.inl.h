@@ -1,18 +1,5 @@
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0: blocks of 32 with a float scale. Byte i of 16 holds values i (low nibble) and i + 16.
 
-inline I32x16 nibbles_low(I32x16 v) { return bits_and(v, splat(0x0F0F0F0F)); }
-inline I32x16 nibbles_high(I32x16 v) { return bits_and(shift_right_bits<4>(v), splat(0x0F0F0F0F)); }
-
-/// Bit `bit` of each byte, moved to bit `to`.
-template <int bit, int to>
-inline I32x16 bit_of_bytes(I32x16 v) {
-  const I32x16 mask = splat(0x01010101 << to);
-  if constexpr (bit > to)
-    return bits_and(shift_right_bits<bit - to>(v), mask);
-  else
-    return bits_and(shift_left<to - bit>(v), mask);
-}
-
 /// One block of 32 from its levels: the sums of BlockPanel's tile kernel. levels(step) in 0..7.
 template <class F, int T, class Levels>
 inline void multiply_block(Levels levels, F32x16 d, F32x16 m, const ActRecord<T>& act, int b, F32x16 (&value)[T]) {
@@ -159,3 +146,14 @@ struct Q8_0Format {
     });
   }
 };
+
+template <>
+struct FormatKernels<DType::q4_0> : NibbleFormat<DType::q4_0, false, false> {};
+template <>
+struct FormatKernels<DType::q4_1> : NibbleFormat<DType::q4_1, false, true> {};
+template <>
+struct FormatKernels<DType::q5_0> : NibbleFormat<DType::q5_0, true, false> {};
+template <>
+struct FormatKernels<DType::q5_1> : NibbleFormat<DType::q5_1, true, true> {};
+template <>
+struct FormatKernels<DType::q8_0> : Q8_0Format {};

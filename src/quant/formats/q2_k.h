@@ -20,15 +20,17 @@ struct BlockFormat<DType::q2_k> {
   static constexpr int kSub = 16, kLevels = 4, kMaxScale = 15;
 
   static bool finite(const Block& b) { return f16_finite(b.d) && f16_finite(b.dmin); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
+    out.m = -f16_to_f32(b.dmin);
+    for (int j = 0; j < 16; ++j) {
+      out.scale[j] = b.scales[j] & 15;
+      out.min[j] = b.scales[j] >> 4;
+    }
     for (int half = 0; half < 2; ++half)
       for (int part = 0; part < 4; ++part)
-        for (int i = 0; i < 32; ++i) {
-          const uint8_t s = b.scales[half * 8 + part * 2 + i / 16];
-          const int q = b.qs[half * 32 + i] >> (2 * part) & 3;
-          *out++ = d * static_cast<float>(s & 15) * static_cast<float>(q) - dmin * static_cast<float>(s >> 4);
-        }
+        for (int i = 0; i < 32; ++i)
+          out.q[half * 128 + part * 32 + i] = static_cast<int8_t>(b.qs[half * 32 + i] >> (2 * part) & 3);
   }
   static void pack(Block& b, uint16_t d, uint16_t dmin, const uint8_t* scale, const uint8_t* min, const uint8_t* q) {
     b.d = d;

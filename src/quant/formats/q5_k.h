@@ -21,18 +21,15 @@ struct BlockFormat<DType::q5_k> {
   static constexpr int kSub = 32, kLevels = 32, kMaxScale = 63;
 
   static bool finite(const Block& b) { return f16_finite(b.d) && f16_finite(b.dmin); }
-  static void decode(const Block& b, float* out) {
-    const float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
-    uint8_t scale[8], min[8];
-    unpack_scales_k4(b.scales, scale, min);
-    for (int j = 0; j < 8; ++j) {
-      const float step = d * static_cast<float>(scale[j]), base = dmin * static_cast<float>(min[j]);
-      const uint8_t* q = b.qs + j / 2 * 32;
+  static void integers(const Block& b, IntegerBlock& out) {
+    out.d = f16_to_f32(b.d);
+    out.m = -f16_to_f32(b.dmin);
+    unpack_scales_k4(b.scales, out.scale, out.min);
+    for (int j = 0; j < 8; ++j)
       for (int i = 0; i < 32; ++i) {
-        const int level = (q[i] >> (j % 2 * 4) & 15) | (b.qh[i] >> j & 1) << 4;
-        *out++ = step * static_cast<float>(level) - base;
+        const int low = b.qs[j / 2 * 32 + i] >> (j % 2 * 4) & 15;
+        out.q[j * 32 + i] = static_cast<int8_t>(low | (b.qh[i] >> j & 1) << 4);
       }
-    }
   }
   static void pack(Block& b, uint16_t d, uint16_t dmin, const uint8_t* scale, const uint8_t* min, const uint8_t* q) {
     b.d = d;
