@@ -36,7 +36,7 @@ QuantizeReport quantize(const QuantizeOptions& options, const ProgressFn& progre
 
 struct MixInfo {
   std::string name;  // "Q4_K_M"
-  int ftype;         // 15
+  int ftype;         // 15; -1 = has no number
   std::string what;  // one line for --help
 };
 const std::vector<MixInfo>& quantization_mixes();

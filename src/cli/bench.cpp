@@ -279,41 +279,37 @@ int print_limits(int n_threads, const std::string& format) {
 
 }  // namespace
 
-int bench_verb(const std::vector<std::string>& args) {
+int bench_verb(Flags& flags) {
   RunOptions base;
   std::string models, prompts = "512", gens = "128", depths = "0", batches = "2048", ubatches = "512", threads = "0",
                       types_k = "f16", types_v = "f16", output = "md";
   std::vector<std::string> pairs;
   int repetitions = 5;
   bool limits_only = false, no_limits = false, no_warmup = false;
-  Flags flags("bench", "Tokens per second, as llama-bench counts them, beside this machine's measured limits.", kExamples);
-  flags.text("--model,-m", models, "FILE", "GGUF files, separated by commas");
-  flags.text("--n-prompt,-p", prompts, "N", "Prompt lengths; lists a,b and ranges a-b, a-b+s, a-b*m; 0 = none");
-  flags.text("--n-gen,-n", gens, "N", "Tokens to decode; 0 = none");
-  flags.list("--prompt-gen,-pg", pairs, "PP,TG", "A prompt of PP tokens, then TG decoded, as one test");
-  flags.text("--n-depth,-d", depths, "N", "Tokens in the cache before the test");
-  flags.text("--batch-size,-b", batches, "N", "Prompt tokens given at once");
-  flags.text("--ubatch-size,-ub", ubatches, "N", "Tokens of one step");
-  flags.text("--threads,-t", threads, "N", "Threads; 0 = physical cores");
-  flags.text("--cache-type-k,-ctk", types_k, "TYPE", "Keys in the cache: f32, f16, q8_0");
-  flags.text("--cache-type-v,-ctv", types_v, "TYPE", "Values in the cache: f32, f16, q8_0");
-  flags.text("--isa", base.isa, "NAME", "Force an instruction set");
-  flags.text("--device,-dev", base.device, "NAME", "cpu or reference");
+  flags.about("Tokens per second, as llama-bench counts them, beside this machine's measured limits.", kExamples);
+  flags.text("--model,-m", models, "FILE", "a.gguf,b.gguf", "GGUF files, separated by commas");
+  flags.text("--n-prompt,-p", prompts, "N", "128,512", "Prompt lengths; lists a,b and ranges a-b, a-b+s, a-b*m; 0 = none");
+  flags.text("--n-gen,-n", gens, "N", "32", "Tokens to decode; 0 = none");
+  flags.list("--prompt-gen,-pg", pairs, "PP,TG", "512,64", "A prompt of PP tokens, then TG decoded, as one test");
+  flags.text("--n-depth,-d", depths, "N", "0,4096", "Tokens in the cache before the test");
+  flags.text("--batch-size,-b", batches, "N", "512,2048", "Prompt tokens given at once");
+  flags.text("--ubatch-size,-ub", ubatches, "N", "128,512", "Tokens of one step");
+  flags.text("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
+  flags.text("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
+  flags.text("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
+  flags.text("--isa", base.isa, "NAME", "avx2", "Force an instruction set");
+  flags.text("--device,-dev", base.device, "NAME", "reference", "cpu or reference");
   flags.toggle("--mmap", base.mmap, "Low-memory way");
   flags.toggle("--no-huge-pages", base.huge_pages, "Do not ask for 2 MiB pages", false);
-  flags.integer("--repetitions,-r", repetitions, 1, 1000, "Repetitions of each test");
-  flags.text("--output,-o", output, "FORMAT", "md, csv, json, jsonl or sql");
+  flags.integer("--repetitions,-r", repetitions, 1, 1000, "3", "Repetitions of each test");
+  flags.text("--output,-o", output, "FORMAT", "csv", "md, csv, json, jsonl or sql");
   flags.toggle("--no-warmup", no_warmup, "No uncounted run before each test");
   flags.toggle("--limits", limits_only, "Only measure the limits of this machine");
   flags.toggle("--no-limits", no_limits, "Do not measure the limits");
   flags.accepted("-ngl,--n-gpu-layers,-fa,--flash-attn,-mmp,-sm,-mg,-nkvo,-ts,-ot,--delay,--prio,--poll,-oe,--numa,-C,--cpu-mask",
                  true);
   flags.accepted("--progress,-v,--verbose", false);
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  if (!flags.parse()) return 0;
   if (output != "md" && output != "csv" && output != "json" && output != "jsonl" && output != "sql")
     throw Usage("--output: '" + output + "' is not md, csv, json, jsonl or sql");
   const auto thread_counts = numbers(threads, "--threads");

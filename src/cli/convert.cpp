@@ -16,9 +16,9 @@ namespace {
 constexpr const char* kExamples =
     "  phial convert ./Phi-3.5-mini-instruct\n"
     "  phial convert ./Phi-3.5-mini-instruct -o phi.gguf --outtype q4_k_m\n"
-    "  phial convert ./Phi-3.5-mini-instruct --outtype bf16 --split-max-size 4G --dry-run\n"
-    "\nOutput types: auto (f16 for an F16 checkpoint, else bf16), f32, f16, bf16, q8_0, and every mix of 'phial quantize "
-    "--help'.\n";
+    "  phial convert ./Phi-3.5-mini-instruct --outtype bf16 --split-max-size 4G --dry-run\n";
+constexpr const char* kOutputTypes =
+    "  auto (f16 for an F16 checkpoint, else bf16), f32, f16, bf16, q8_0, and every type of 'phial quantize --help'.\n";
 
 /// "4G", "500M": llama.cpp's spelling, powers of 1000.
 uint64_t parse_size(const std::string& text) {
@@ -34,35 +34,35 @@ uint64_t parse_size(const std::string& text) {
 
 }  // namespace
 
-int convert_verb(const std::vector<std::string>& args) {
+int convert_verb(Flags& flags) {
   ConvertOptions o;
   std::string split_size;
   bool print_supported = false, verbose = false;
-  Flags flags("convert", "Converts a Hugging Face checkpoint folder to GGUF, quantized on the way if asked.", kExamples);
-  flags.positional("dir", o.input, false, "The checkpoint's folder: config.json, *.safetensors, tokenizer files");
-  flags.text("--outfile,-o,--output", o.output, "FILE",
+  flags.about(
+      "Converts a Hugging Face checkpoint folder (config.json, *.safetensors, tokenizer files) to GGUF, quantized on the way if "
+      "asked.",
+      kExamples);
+  flags.section("Output types", kOutputTypes);
+  flags.positional("DIR", o.input);
+  flags.text("--outfile,-o,--output", o.output, "FILE", "phi.gguf",
              "Output; default DIR/NAME-TYPE.gguf. {ftype} and {FTYPE} stand for the type");
-  flags.text("--outtype", o.outtype, "TYPE", "Type of the weights");
+  flags.text("--outtype", o.outtype, "TYPE", "q4_k_m", "Type of the weights");
   flags.toggle("--vocab-only", o.vocab_only, "Only metadata and vocabulary, no tensors");
-  flags.text("--model-name", o.model_name, "NAME", "general.name; default: the folder's name");
-  flags.text("--metadata", o.metadata_file, "FILE", "JSON of metadata keys to add or replace");
-  flags.integer("--split-max-tensors", o.split_max_tensors, 0, std::numeric_limits<int>::max(),
+  flags.text("--model-name", o.model_name, "NAME", "my-phi", "general.name; default: the folder's name");
+  flags.text("--metadata", o.metadata_file, "FILE", "keys.json", "JSON of metadata keys to add or replace");
+  flags.integer("--split-max-tensors", o.split_max_tensors, 0, std::numeric_limits<int>::max(), "128",
                 "Tensors per output file; 0 = no limit");
-  flags.text("--split-max-size", split_size, "N(M|G)", "Bytes of weights per output file");
+  flags.text("--split-max-size", split_size, "N(M|G)", "4G", "Bytes of weights per output file");
   flags.toggle("--dry-run", o.dry_run, "Print the plan and the final size, write nothing");
   flags.toggle("--print-supported-models", print_supported, "Print the architectures that can be converted");
-  flags.integer("--threads,-t", o.n_threads, 0, 1024, "Threads; 0 = physical cores");
+  flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor");
   flags.accepted("--quiet,-q,--use-temp-file,--no-lazy,--no-tensor-first-split", false);
   flags.refused("--bigendian", "big-endian files are not written; every machine that runs GGUF today reads little-endian");
   flags.refused("--remote", "download the checkpoint first, for example with: huggingface-cli download NAME --local-dir DIR");
   flags.refused("--mmproj,--mtp,--no-mtp,--fuse-gate-up-exps,--fp8-as-q8,--target-model-dir",
                 "only the text part of dense models is converted; leave the flag out");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  if (!flags.parse()) return 0;
   if (print_supported) {
     for (const std::string& name : supported_architectures()) fmt::print("{}\n", name);
     return 0;

@@ -9,13 +9,9 @@
 
 namespace phial::cli {
 
-int doctor_verb(const std::vector<std::string>& args) {
-  Flags flags("doctor", "What this machine has, what of it is used, and what to do about the rest.", "  phial doctor\n");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+int doctor_verb(Flags& flags) {
+  flags.about("What this machine has, what of it is used, and what to do about the rest.", "  phial doctor\n");
+  if (!flags.parse()) return 0;
   for (const DoctorLine& line : doctor()) {
     const char* colour = line.state == "ok" ? kGreen : line.state == "missing" ? kRed : kYellow;
     fmt::print("{}{:<8}{} {:<14} {}\n", style(1, colour), line.state, style(1, kReset), line.subject, line.text);

@@ -1,13 +1,14 @@
-// The command line: a thin layer over CLI11 that adds llama.cpp's single-dash long names (-ngl), did-you-mean, and flags that are
-// accepted or refused for the sake of people who come from llama.cpp.
+// The command line of a verb: declared once, parsed by CLI11, and kept as the table that help, man pages and completion print.
+// Adds to CLI11 llama.cpp's single-dash long names (-ngl), did-you-mean, and answers for llama.cpp's flags that are not ours.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "phial/engine.h"
+#include "flag_table.h"
 
 namespace phial::cli {
 
@@ -17,51 +18,72 @@ struct Usage : std::runtime_error {
 
 class Flags {
  public:
-  Flags(const std::string& command, const std::string& what, const std::string& examples);
+  /// Without arguments only the table is wanted: parse() then returns false at once.
+  Flags(const std::string& command, std::optional<std::vector<std::string>> args);
+
+  void about(const std::string& what, const std::string& examples);
+  /// Lines after the flags in help and man page.
+  void section(const std::string& title, const std::string& lines);
+  /// The title above the flags declared from here on.
+  void group(const std::string& title) { group_ = title; }
 
   // names: "--ctx-size,-c": the first is the long name, the others are aliases (any number of dashes and letters).
-  void text(const std::string& names, std::string& target, const std::string& value, const std::string& what);
-  void integer(const std::string& names, int64_t& target, int64_t min, int64_t max, const std::string& what);
-  void integer(const std::string& names, int& target, int min, int max, const std::string& what);
-  void real(const std::string& names, float& target, const std::string& what);
+  // example: a value to try. value: what the value is, see FlagSpec.
+  void text(const std::string& names, std::string& target, const std::string& value, const std::string& example,
+            const std::string& what);
+  void integer(const std::string& names, int64_t& target, int64_t min, int64_t max, const std::string& example,
+               const std::string& what);
+  void integer(const std::string& names, int& target, int min, int max, const std::string& example, const std::string& what);
+  void real(const std::string& names, float& target, const std::string& example, const std::string& what);
   void toggle(const std::string& names, bool& target, const std::string& what, bool value = true);
-  void list(const std::string& names, std::vector<std::string>& target, const std::string& value, const std::string& what);
-  void positional(const std::string& name, std::string& target, bool required, const std::string& what);
-  /// Known to llama.cpp's users; has no effect here. takes_value: its value is read and dropped.
+  /// May be given several times.
+  void list(const std::string& names, std::vector<std::string>& target, const std::string& value, const std::string& example,
+            const std::string& what);
+  /// The value may be left out and is `bare` then; only one of the words of `value` is taken as a value.
+  void optional(const std::string& names, std::string& target, const std::string& value, const std::string& bare,
+                const std::string& what);
+  /// The words that are no flags; `usage` names them.
+  void positional(const std::string& usage, std::string& target);
+  void positionals(const std::string& usage, std::vector<std::string>& target);
+
+  // Flags of llama.cpp that are not ours; a flag that the verb declares comes before them.
+  /// What the flag asks for is what happens anyway. takes_value: its value is read and dropped.
   void accepted(const std::string& names, bool takes_value);
+  /// Has no effect, which one line on standard error says.
+  void noted(const std::string& names, bool takes_value, const std::string& why);
   /// Refused by name, with what to use instead.
   void refused(const std::string& names, const std::string& instead);
 
-  /// Throws Usage with a text for people; sets help_wanted when --help was given.
-  void parse(const std::vector<std::string>& args);
-  bool help_wanted = false;
-  std::string help() const;
-
-  CLI::App& app() { return app_; }
+  /// Reads the arguments into the targets. False: nothing is to be run (help was asked for and printed, or there are no
+  /// arguments). Throws Usage with a text for people.
+  bool parse();
+  bool given(const std::string& long_name) const { return app_.count(long_name) > 0; }
+  const FlagTable& table() const { return table_; }
 
  private:
-  CLI::Option* add(const std::string& names, CLI::Option* option);
-  std::string declare(const std::string& names);
-  std::vector<std::string> normalize(const std::vector<std::string>& args) const;
+  struct Foreign {
+    enum class Answer { accept, note, refuse } answer;
+    bool takes_value;
+    std::string text;
+  };
+  std::string declare(const std::string& names, const std::string& value, const std::string& fallback, const std::string& example,
+                      const std::string& what);
+  void foreign(const std::string& names, const Foreign& answer);
+  /// Every flag by its long name, each followed by its value; foreign flags answered and left out.
+  std::vector<std::string> normalize(const std::vector<std::string>& args);
+  size_t skip_foreign(const std::string& name, bool has_value, const std::vector<std::string>& args, size_t i) const;
 
   CLI::App app_;
-  std::string command_, examples_;
-  std::map<std::string, std::string> canonical_;  // every accepted spelling -> CLI11's long name
-  std::map<std::string, bool> ignored_;           // spelling -> takes a value
-  std::map<std::string, std::string> refused_;    // spelling -> what to use instead
+  std::optional<std::vector<std::string>> args_;
+  FlagTable table_;
+  std::string group_ = "Flags";
+  bool help_wanted_ = false;
+  std::map<std::string, std::string> bare_;  // long name -> what it means without a value
+  std::map<std::string, size_t> index_;      // every accepted spelling -> its row in the table
+  std::map<std::string, Foreign> foreign_;
 };
-
-/// Flags of every verb that runs a model.
-void add_run_flags(Flags& flags, RunOptions& options);
-/// llama.cpp's sampling flags.
-void add_sampler_flags(Flags& flags, SamplerParams& params, std::string& seed_text);
-/// Seed text ("-1" = random) into params.
-void apply_seed(const std::string& seed_text, SamplerParams& params);
 
 /// The nearest of the candidates, or "" when none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
-
-/// \n, \t, \\, \", \' and \xNN in a prompt, as llama-cli reads them.
-std::string unescape(const std::string& text);
 
 }  // namespace phial::cli

@@ -8,24 +8,20 @@
 
 namespace phial::cli {
 
-int inspect_verb(const std::vector<std::string>& args) {
+int inspect_verb(Flags& flags) {
   InspectOptions o;
-  Flags flags("inspect", "Look into a GGUF or safetensors file.",
+  flags.about("Look into a GGUF or safetensors file, or a checkpoint folder.",
               "  phial inspect phi.gguf\n  phial inspect phi.gguf --json\n  phial inspect a.gguf --diff b.gguf\n");
-  flags.positional("file", o.path, false, "The file, or a checkpoint folder");
-  flags.text("--model,-m", o.path, "FILE", "The same as a flag");
-  flags.text("--diff", o.diff, "FILE", "Compare with a second file");
+  flags.positional("FILE", o.path);
+  flags.text("--model,-m", o.path, "FILE", "phi.gguf", "The same as a flag");
+  flags.text("--diff", o.diff, "FILE", "other.gguf", "Compare with a second file");
   flags.toggle("--json", o.json, "JSON instead of text");
   flags.toggle("--no-tensors", o.tensors, "Leave out the list of tensors", false);
   flags.toggle("--no-check", o.check, "Do not look for NaN and Inf", false);
   flags.toggle("--strict", o.strict, "NaN or Inf is an error");
   flags.toggle("--hash", o.hash, "A hash per tensor");
-  flags.integer("--max-array", o.max_array, 0, 1 << 30, "Show arrays up to this many elements");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  flags.integer("--max-array", o.max_array, 0, 1 << 30, "100", "Show arrays up to this many elements");
+  if (!flags.parse()) return 0;
   if (o.path.empty()) throw Usage("a file is missing: phial inspect FILE");
   fmt::print("{}", inspect(o));
   return 0;

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "files.h"
-#include "flags.h"
+#include "run_flags.h"
 #include "phial/engine.h"
 #include "phial/error.h"
 #include "phial/npy.h"
@@ -35,26 +35,23 @@ std::vector<int32_t> parse_ids(const std::string& text) {
 
 }  // namespace
 
-int logits_verb(const std::vector<std::string>& args) {
+int logits_verb(Flags& flags) {
   RunOptions run;
   run.cache_type_k = run.cache_type_v = "f32";  // a comparison wants the exact cache unless -ctk or -ctv say otherwise
   std::string tokens, file, prompt, output;
   bool no_bos = false;
-  Flags flags("logits", "Writes f32 [n_tokens, vocab_size]: row i holds the logits after token i.", kExamples);
+  flags.about("Writes f32 [n_tokens, vocab_size]: row i holds the logits after token i.", kExamples);
   add_run_flags(flags, run);
-  flags.text("--tokens", tokens, "IDS", "Token ids: 1,2,3");
-  flags.text("--file,-f", file, "FILE", "A text, tokenized by the model");
-  flags.text("--prompt,-p", prompt, "TEXT", "A text on the command line");
-  flags.text("--output,-o", output, "FILE", "The .npy to write");
+  flags.group("Texts and output");
+  flags.text("--tokens", tokens, "IDS", "1,306,4966", "Token ids: 1,2,3");
+  flags.text("--file,-f", file, "FILE", "page.txt", "A text, tokenized by the model");
+  flags.text("--prompt,-p", prompt, "TEXT", "Hello", "A text on the command line");
+  flags.text("--output,-o", output, "FILE", "logits.npy", "The .npy to write");
   flags.toggle("--no-bos", no_bos, "No BOS before a text, even if the model wants one");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  if (!flags.parse()) return 0;
   if (run.model.empty()) throw Usage("--model is missing: phial logits -m FILE.gguf --tokens 1,2,3 -o OUT.npy");
   if (output.empty()) throw Usage("--output is missing: -o OUT.npy");
-  const bool has_prompt = flags.app().count("--prompt") > 0, has_tokens = flags.app().count("--tokens") > 0;
+  const bool has_prompt = flags.given("--prompt"), has_tokens = flags.given("--tokens");
   if (has_prompt + has_tokens + !file.empty() != 1) throw Usage("give one of --tokens, --file and --prompt");
   watch_interrupt();
   std::vector<int32_t> ids = parse_ids(tokens);

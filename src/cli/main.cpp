@@ -13,21 +13,9 @@
 namespace phial::cli {
 namespace {
 
-constexpr Verb kVerbs[] = {
-    {"run", "llama-cli", "Chat with a model, or complete a prompt", run_verb},
-    {"convert", nullptr, "Hugging Face checkpoint -> GGUF, quantized on the way if asked", convert_verb},
-    {"quantize", "llama-quantize", "GGUF -> smaller GGUF", quantize_verb},
-    {"inspect", nullptr, "Look into a GGUF or safetensors file", inspect_verb},
-    {"tokenize", "llama-tokenize", "Text -> token ids", tokenize_verb},
-    {"template", nullptr, "Render a chat template", template_verb},
-    {"logits", nullptr, "Logits of every position, as .npy", logits_verb},
-    {"bench", "llama-bench", "Tokens per second, beside the measured limits of this machine", bench_verb},
-    {"doctor", nullptr, "What this machine has and what of it is used", doctor_verb},
-};
-
 std::string overview() {
   std::string text = "phial " PHIAL_VERSION ": a small bottle for a large model\n\nUsage: phial VERB [flags]\n\nVerbs:\n";
-  for (const Verb& v : kVerbs)
+  for (const Verb& v : verbs())
     text += fmt::format("  {:<10} {}{}\n", v.name, v.what, v.llama_name ? fmt::format(" ({})", v.llama_name) : "");
   return text +
          "\nphial VERB --help shows the flags of a verb and examples.\n\nExamples:\n"
@@ -39,9 +27,9 @@ std::string overview() {
 
 int dispatch(const std::string& called_as, std::vector<std::string> args) {
   const Verb* verb = nullptr;
-  for (const Verb& v : kVerbs)
+  for (const Verb& v : verbs())
     if (v.llama_name && called_as == v.llama_name) verb = &v;
-  if (called_as == "llama-completion") verb = &kVerbs[0];
+  if (called_as == "llama-completion") verb = &verbs()[0];
   if (!verb) {
     if (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
       fmt::print(args.empty() ? stderr : stdout, "{}", overview());
@@ -52,7 +40,7 @@ int dispatch(const std::string& called_as, std::vector<std::string> args) {
       return 0;
     }
     std::vector<std::string> names;
-    for (const Verb& v : kVerbs) {
+    for (const Verb& v : verbs()) {
       names.push_back(v.name);
       if (args[0] == v.name) verb = &v;
     }
@@ -65,7 +53,8 @@ int dispatch(const std::string& called_as, std::vector<std::string> args) {
     fmt::print("phial " PHIAL_VERSION "\n");
     return 0;
   }
-  return verb->run(args);
+  Flags flags(verb->name, args);
+  return verb->run(flags);
 }
 
 }  // namespace

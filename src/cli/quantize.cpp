@@ -19,14 +19,15 @@ constexpr const char* kExamples =
     "  phial quantize --tensor-type 'ffn_down=q6_k' in.gguf out.gguf Q4_K_S 8\n";
 
 std::string mixes() {
-  std::string text = "\nTypes:\n";
-  for (const MixInfo& m : quantization_mixes()) text += fmt::format("  {:>2}  {:<8} {}\n", m.ftype, m.name, m.what);
+  std::string text;
+  for (const MixInfo& m : quantization_mixes())
+    text += fmt::format("  {:>4}  {:<8} {}\n", m.ftype < 0 ? "" : std::to_string(m.ftype), m.name, m.what);
   return text;
 }
 
 bool is_mix(const std::string& word) {
   for (const MixInfo& m : quantization_mixes()) {
-    if (word == std::to_string(m.ftype)) return true;
+    if (m.ftype >= 0 && word == std::to_string(m.ftype)) return true;
     if (word.size() == m.name.size() && std::equal(word.begin(), word.end(), m.name.begin(), [](char a, char b) {
           return std::toupper(static_cast<unsigned char>(a)) == std::toupper(static_cast<unsigned char>(b));
         }))
@@ -43,35 +44,33 @@ void add_tensor_type(QuantizeOptions& o, const std::string& text) {
 
 }  // namespace
 
-int quantize_verb(const std::vector<std::string>& args) {
+int quantize_verb(Flags& flags) {
   QuantizeOptions o;
   std::vector<std::string> words, tensor_types;
   std::string tensor_type_file;
   bool verbose = false;
-  Flags flags("quantize", "Writes a smaller copy of a GGUF model: IN [OUT] TYPE [THREADS].", kExamples);
-  flags.app().add_option("words", words, "IN [OUT] TYPE [THREADS]")->type_name("");
+  flags.about("Writes a smaller copy of a GGUF model.", kExamples);
+  flags.positionals("IN [OUT] TYPE [THREADS]", words);
+  flags.section("Types", mixes());
   flags.toggle("--allow-requantize", o.allow_requantize, "Quantize tensors that are quantized already (loses quality)");
   flags.toggle("--leave-output-tensor", o.leave_output_tensor, "Keep output.weight as it is");
   flags.toggle("--pure", o.pure, "All tensors to the base type, no mix");
   flags.toggle("--keep-split", o.keep_split, "Write as many shards as the input has");
   flags.toggle("--dry-run", o.dry_run, "Print types and the final size, write nothing");
-  flags.text("--imatrix", o.imatrix_file, "FILE", "Importance matrix (GGUF or legacy .dat)");
-  flags.list("--include-weights", o.include_weights, "NAME", "Use the importance matrix for these tensors only");
-  flags.list("--exclude-weights", o.exclude_weights, "NAME", "Use the importance matrix for all but these tensors");
-  flags.text("--output-tensor-type", o.output_tensor_type, "TYPE", "Type of output.weight");
-  flags.text("--token-embedding-type", o.token_embedding_type, "TYPE", "Type of token_embd.weight");
-  flags.list("--tensor-type", tensor_types, "REGEX=TYPE", "Type of the tensors whose name matches; may be repeated");
-  flags.text("--tensor-type-file", tensor_type_file, "FILE", "A REGEX=TYPE per line");
-  flags.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "Replace metadata");
-  flags.integer("--threads,-t", o.n_threads, 0, 1024, "Threads; 0 = physical cores");
+  flags.text("--imatrix", o.imatrix_file, "FILE", "imatrix.gguf", "Importance matrix (GGUF or legacy .dat)");
+  flags.list("--include-weights", o.include_weights, "NAME", "ffn_down", "Use the importance matrix for these tensors only");
+  flags.list("--exclude-weights", o.exclude_weights, "NAME", "output", "Use the importance matrix for all but these tensors");
+  flags.text("--output-tensor-type", o.output_tensor_type, "TYPE", "q6_k", "Type of output.weight");
+  flags.text("--token-embedding-type", o.token_embedding_type, "TYPE", "q8_0", "Type of token_embd.weight");
+  flags.list("--tensor-type", tensor_types, "REGEX=TYPE", "ffn_down=q6_k",
+             "Type of the tensors whose name matches; may be repeated");
+  flags.text("--tensor-type-file", tensor_type_file, "FILE", "types.txt", "A REGEX=TYPE per line");
+  flags.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "general.name=str:phi", "Replace metadata");
+  flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor, as --dry-run prints them");
   flags.accepted("--quiet,-q", false);
   flags.refused("--prune-layers", "pruning layers is not built yet");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}{}", flags.help(), mixes());
-    return 0;
-  }
+  if (!flags.parse()) return 0;
   if (words.size() < 2) throw Usage("usage: phial quantize [flags] IN [OUT] TYPE [THREADS]");
   o.input = words[0];
   size_t next = 1;

@@ -6,7 +6,7 @@
 
 #include "chat.h"
 #include "files.h"
-#include "flags.h"
+#include "run_flags.h"
 #include "phial/engine.h"
 #include "phial/error.h"
 #include "terminal.h"
@@ -24,24 +24,26 @@ constexpr const char* kExamples =
 
 }  // namespace
 
-int run_verb(const std::vector<std::string>& args) {
+int run_verb(Flags& flags) {
   RunOptions run;
   ChatOptions chat;
   std::string prompt, prompt_file, system_file, seed = "-1", colour = "auto";
   bool no_cnv = false, cnv = false, no_escape = false;
-  Flags flags("run", "Chat with a model, or complete a prompt.", kExamples);
+  flags.about("Chat with a model, or complete a prompt.", kExamples);
   add_run_flags(flags, run);
-  flags.text("--prompt,-p", prompt, "TEXT", "First message, or the text to complete; \\n is read as a line break");
-  flags.text("--file,-f", prompt_file, "FILE", "Read the prompt from a file");
-  flags.text("--system-prompt,-sys", chat.system, "TEXT", "System message");
-  flags.text("--system-prompt-file,-sysf", system_file, "FILE", "Read the system message from a file");
+  flags.group("Prompt and answer");
+  flags.text("--prompt,-p", prompt, "TEXT", "\"Why is the sky blue?\"",
+             "First message, or the text to complete; \\n is read as a line break");
+  flags.text("--file,-f", prompt_file, "FILE", "question.txt", "Read the prompt from a file");
+  flags.text("--system-prompt,-sys", chat.system, "TEXT", "\"Answer in French\"", "System message");
+  flags.text("--system-prompt-file,-sysf", system_file, "FILE", "role.txt", "Read the system message from a file");
   flags.toggle("--conversation,-cnv", cnv, "Prompt is a message even if it holds the template's own tokens");
   flags.toggle("--no-conversation,-no-cnv", no_cnv, "No chat: complete the prompt as it stands");
   flags.toggle("--single-turn,-st", chat.single_turn, "End after one answer");
-  flags.integer("--predict,-n,--n-predict", chat.n_predict, -2, int64_t{1} << 31,
+  flags.integer("--predict,-n,--n-predict", chat.n_predict, -2, int64_t{1} << 31, "64",
                 "Tokens of an answer at most; -1 = until it ends, -2 = until the context is full");
-  flags.text("--chat-template-file", chat.template_file, "FILE", "A Jinja template instead of the model's own");
-  flags.list("--reverse-prompt,-r", chat.stops, "TEXT", "End the answer where this text appears");
+  flags.text("--chat-template-file", chat.template_file, "FILE", "chat.jinja", "A Jinja template instead of the model's own");
+  flags.list("--reverse-prompt,-r", chat.stops, "TEXT", "User:", "End the answer where this text appears");
   flags.toggle("--no-display-prompt", chat.display_prompt, "Do not print the prompt before a completion", false);
   flags.toggle("--special,-sp", chat.special, "Print special tokens");
   flags.toggle("--no-escape", no_escape, "Leave backslashes in the prompt alone");
@@ -52,18 +54,14 @@ int run_verb(const std::vector<std::string>& args) {
   flags.accepted("-co,--colors,--log-colors,--keep,--chat-template,--reasoning-format,-rea,--reasoning", true);
   add_sampler_flags(flags, chat.sampling, seed);
   std::string sampler_letters;
-  flags.text("--sampler-seq,--sampling-seq", sampler_letters, "LETTERS",
+  flags.text("--sampler-seq,--sampling-seq", sampler_letters, "LETTERS", "kpmt",
              "Samplers in order, a letter each, as llama.cpp abbreviates them: edskypmxt");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  if (!flags.parse()) return 0;
   if (run.model.empty()) throw Usage("--model is missing: phial run -m FILE.gguf");
   if (cnv && no_cnv) throw Usage("-cnv and -no-cnv exclude each other");
   apply_seed(seed, chat.sampling);
   if (!sampler_letters.empty()) chat.sampling.samplers = samplers_from_letters(sampler_letters);
-  bool has_prompt = flags.app().count("--prompt") > 0;
+  bool has_prompt = flags.given("--prompt");
   if (has_prompt && !prompt_file.empty()) throw Usage("give --prompt or --file, not both");
   if (has_prompt && !no_escape) prompt = unescape(prompt);
   if (!prompt_file.empty()) {

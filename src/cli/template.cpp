@@ -25,22 +25,19 @@ nlohmann::ordered_json parse(const std::string& text, const std::string& where) 
 
 }  // namespace
 
-int template_verb(const std::vector<std::string>& args) {
+int template_verb(Flags& flags) {
   std::string model, file, messages, tools;
   std::vector<std::string> variables;
   bool add_generation_prompt = false;
-  Flags flags("template", "Render a chat template as Hugging Face does and print the text.", kExamples);
-  flags.text("--model,-m", model, "FILE", "GGUF file or checkpoint folder whose template is used");
-  flags.text("--file", file, "FILE", "A Jinja template");
-  flags.text("--messages", messages, "FILE", "JSON array of messages; - = standard input");
-  flags.text("--tools", tools, "FILE", "JSON array of tools");
+  flags.about("Render a chat template as Hugging Face does and print the text.", kExamples);
+  flags.text("--model,-m", model, "FILE", "phi.gguf", "GGUF file or checkpoint folder whose template is used");
+  flags.text("--file", file, "FILE", "chat.jinja", "A Jinja template");
+  flags.text("--messages", messages, "FILE", "chat.json", "JSON array of messages; - = standard input");
+  flags.text("--tools", tools, "FILE", "tools.json", "JSON array of tools");
   flags.toggle("--add-generation-prompt", add_generation_prompt, "End with what makes the model answer");
-  flags.list("--var", variables, "NAME=JSON", "Another variable; a value that is not JSON is taken as text");
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  flags.list("--var", variables, "NAME=JSON", "enable_thinking=false",
+             "Another variable; a value that is not JSON is taken as text");
+  if (!flags.parse()) return 0;
   if (model.empty() && file.empty()) throw Usage("give --model or --file");
   if (messages.empty()) throw Usage("--messages is missing");
   std::shared_ptr<const Tokenizer> tokenizer;

@@ -25,14 +25,14 @@ void print_ids(const std::vector<int32_t>& ids) {
 
 }  // namespace
 
-int tokenize_verb(const std::vector<std::string>& args) {
+int tokenize_verb(Flags& flags) {
   std::string model, prompt, file;
   bool ids_only = false, from_stdin = false, no_bos = false, no_parse_special = false, no_escape = false, show_count = false;
   bool nul_separated = false;
-  Flags flags("tokenize", "Text to token ids, exactly as Hugging Face's tokenizers give them.", kExamples);
-  flags.text("--model,-m", model, "FILE", "GGUF file or checkpoint folder");
-  flags.text("--prompt,-p", prompt, "TEXT", "The text; \\n is read as a line break");
-  flags.text("--file,-f", file, "FILE", "Read the text from a file");
+  flags.about("Text to token ids, exactly as Hugging Face's tokenizers give them.", kExamples);
+  flags.text("--model,-m", model, "FILE", "phi.gguf", "GGUF file or checkpoint folder");
+  flags.text("--prompt,-p", prompt, "TEXT", "\"Hello world\"", "The text; \\n is read as a line break");
+  flags.text("--file,-f", file, "FILE", "book.txt", "Read the text from a file");
   flags.toggle("--stdin", from_stdin, "Read the text from standard input");
   flags.toggle("--ids", ids_only, "Print only the ids: [1, 2, 3]");
   flags.toggle("--nul", nul_separated, "The file holds several texts separated by NUL; one line of ids each");
@@ -41,13 +41,9 @@ int tokenize_verb(const std::vector<std::string>& args) {
   flags.toggle("--no-escape", no_escape, "Leave backslashes in --prompt alone");
   flags.toggle("--show-count", show_count, "Print the number of tokens too");
   flags.accepted("--log-disable", false);
-  flags.parse(args);
-  if (flags.help_wanted) {
-    fmt::print("{}", flags.help());
-    return 0;
-  }
+  if (!flags.parse()) return 0;
   if (model.empty()) throw Usage("--model is missing: phial tokenize -m MODEL -p TEXT");
-  const bool has_prompt = flags.app().count("--prompt") > 0;
+  const bool has_prompt = flags.given("--prompt");
   if (has_prompt + !file.empty() + from_stdin != 1) throw Usage("give one of --prompt, --file and --stdin");
   std::string text = has_prompt ? (no_escape ? prompt : unescape(prompt)) : read_input(from_stdin ? "-" : file);
   const auto tokenizer = Tokenizer::open(model);
