@@ -3,7 +3,7 @@ PRESET ?= release
 BUILD   = build/$(PRESET)
 VENV   ?= build/venv
 PYTHON  = $(VENV)/bin/python
-NAMES   = llama-cli llama-completion llama-quantize llama-tokenize llama-bench
+NAMES   = llama-cli llama-completion llama-quantize llama-tokenize llama-bench llama-perplexity
 JOBS   ?= $(shell nproc)
 
 .PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures

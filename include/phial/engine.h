@@ -54,6 +54,24 @@ enum class StopReason { end_of_generation, length, context_full, cancelled };
 
 class Session;
 
+/// Many texts whose logits are wanted, as their owner gives and takes them.
+class LogitsJob {
+ public:
+  struct Text {
+    std::vector<int32_t> tokens;
+    int64_t begin = 0, end = 0;  // rows are wanted of the positions begin .. end - 1; tokens from `end` on are not computed
+  };
+  virtual ~LogitsJob() = default;
+  /// Fills in the next text, which is number 0, 1, ...; false = there are no more.
+  virtual bool next(Text& text) = 0;
+  /// The logits after the token at `position`. Called from several threads at once; the row is valid during the call.
+  virtual void row(int64_t text, int64_t position, std::span<const float> logits) = 0;
+  /// All rows of the text were given. Texts end in order.
+  virtual void done(int64_t text) = 0;
+  /// Between steps, with the number of tokens the last one computed; false stops: CANCELLED.
+  virtual bool go_on(int64_t n_tokens) = 0;
+};
+
 class Model {
  public:
   static std::shared_ptr<Model> load(const RunOptions& options, const ProgressFn& progress = {});
@@ -63,6 +81,8 @@ class Model {
   virtual std::unique_ptr<Session> open_session() = 0;  // throws BUSY beyond n_sequences
   /// f32 logits of every position: sink(position, row of vocab_size) in order. Throws CONTEXT.
   virtual void logits(std::span<const int32_t> tokens, const std::function<void(int64_t, std::span<const float>)>& sink) = 0;
+  /// Logits of many texts, computed in the same steps; they equal those of each alone, bit for bit. Throws CONTEXT, TOKEN.
+  virtual void logits(LogitsJob& job) = 0;
   /// Several texts decoded together, each with its own parameters; results equal those of each alone, bit for bit.
   struct GenerateRequest {
     std::vector<int32_t> prompt;

@@ -31,6 +31,7 @@ int tokenize_verb(Flags& flags);
 int logits_verb(Flags& flags);
 int template_verb(Flags& flags);
 int bench_verb(Flags& flags);
+int perplexity_verb(Flags& flags);
 int doctor_verb(Flags& flags);
 
 }  // namespace phial::cli

@@ -13,6 +13,7 @@ constexpr Verb kVerbs[] = {
     {"template", nullptr, "Render a chat template", template_verb},
     {"logits", nullptr, "Logits of every position, as .npy", logits_verb},
     {"bench", "llama-bench", "Tokens per second, beside the measured limits of this machine", bench_verb},
+    {"perplexity", "llama-perplexity", "Perplexity, KL divergence and task scores of a model", perplexity_verb},
     {"doctor", nullptr, "What this machine has and what of it is used", doctor_verb},
 };
 

@@ -39,4 +39,7 @@ std::unique_ptr<Session> open_session(std::shared_ptr<Engine> engine);
 /// newest; a waiting request starts when pages for all it may become are free.
 std::vector<Model::GenerateResult> generate_together(Engine& engine, std::span<const Model::GenerateRequest> requests);
 
+/// Steps as full as the texts allow, oldest text first; a text is asked for when the next step has room for it.
+void logits_together(Engine& engine, LogitsJob& job);
+
 }  // namespace phial

@@ -60,11 +60,14 @@ class LoadedModel final : public Model {
     runner.settle(s);
     while (s.n_pending() > 0) {
       const int64_t first = s.n_computed;
-      const StepItem item{&s, std::min(s.n_pending(), runner.limits().max_outputs), Outputs::all};
+      const int64_t n = std::min(s.n_pending(), runner.limits().max_outputs);
+      const StepItem item{&s, n, n};
       const Tensor rows = runner.step({&item, 1});
       for (int64_t i = 0; i < rows.n_rows; ++i) sink(first + i, {rows.row(i), static_cast<size_t>(rows.n_cols)});
     }
   }
+
+  void logits(LogitsJob& job) override { logits_together(*engine_, job); }
 
   std::vector<GenerateResult> generate(std::span<const GenerateRequest> requests) override {
     return generate_together(*engine_, requests);

@@ -48,9 +48,7 @@ StepInputs Runner::fill_inputs(std::span<const StepItem> items) {
     page_table_.insert(page_table_.end(), s.pages.begin(), s.pages.end());
     page_table_.resize((static_cast<size_t>(row) + 1) * max_pages, 0);
     for (int64_t i = s.n_computed; i < s.n_computed + item.n_tokens; ++i) {
-      const bool last = i + 1 == s.n_computed + item.n_tokens;
-      if (item.outputs == Outputs::all || (item.outputs == Outputs::last && last))
-        output_rows_.push_back(static_cast<int32_t>(token_ids_.size()));
+      if (i >= s.n_computed + item.n_tokens - item.n_outputs) output_rows_.push_back(static_cast<int32_t>(token_ids_.size()));
       token_ids_.push_back(s.tokens[static_cast<size_t>(i)]);
       positions_.push_back(static_cast<int32_t>(i));
       sequence_of_.push_back(row);

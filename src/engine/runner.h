@@ -27,12 +27,10 @@ struct RunnerLimits {
   int n_threads_batch = 1;  // of steps with prompts
 };
 
-enum class Outputs { none, last, all };
-
 struct StepItem {
   Sequence* sequence;
-  int64_t n_tokens;  // the next ones after those computed
-  Outputs outputs;
+  int64_t n_tokens;   // the next ones after those computed
+  int64_t n_outputs;  // rows of logits wanted: those of the last tokens
 };
 
 class Runner {
@@ -43,6 +41,7 @@ class Runner {
   const RunnerLimits& limits() const { return limits_; }
   uint64_t kv_bytes() const { return kv_.n_bytes(); }
   PagePool& pool() { return pool_; }
+  ThreadPool& threads() { return *threads_; }
   /// Held by who calls anything below, or touches the pool.
   std::mutex& mutex() { return mutex_; }
 

@@ -85,7 +85,7 @@ class Scheduler {
       const int64_t n = std::min(r.sequence.n_pending(), room);
       if (n == 0) return;
       const bool last = n == r.sequence.n_pending();
-      items.push_back({&r.sequence, n, last ? Outputs::last : Outputs::none});
+      items.push_back({&r.sequence, n, last ? 1 : 0});
       if (last) who.push_back(&r);
       room -= n;
     };

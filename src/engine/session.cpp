@@ -103,7 +103,7 @@ class EngineSession final : public Session {
         fail(ErrorCode::cancelled, "stopped after {} of {} tokens", sequence_.n_computed, sequence_.tokens.size());
       const int64_t n = std::min(sequence_.n_pending(), runner.limits().max_tokens);
       const bool last = n == sequence_.n_pending();
-      const StepItem item{&sequence_, n, last ? Outputs::last : Outputs::none};
+      const StepItem item{&sequence_, n, last ? 1 : 0};
       std::lock_guard lock(runner.mutex());
       const Tensor logits = runner.step({&item, 1});
       if (last) logits_.assign(logits.data, logits.data + logits.n_cols);
