@@ -3,10 +3,10 @@ PRESET ?= release
 BUILD   = build/$(PRESET)
 VENV   ?= build/venv
 PYTHON  = $(VENV)/bin/python
-NAMES   = llama-cli llama-completion llama-quantize llama-tokenize llama-bench llama-perplexity
 JOBS   ?= $(shell nproc)
+PREFIX ?= /usr/local
 
-.PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures
+.PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures install uninstall
 
 all: build
 
@@ -19,13 +19,19 @@ $(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | deps
 binary: deps $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target phial
 	@ln -sfn $(BUILD)/phial phial
-	@for name in $(NAMES); do ln -sfn phial $$name; done
+	@for name in $$(./phial man --llama-names); do ln -sfn phial $$name; done
 
 build: binary
 	cmake --build $(BUILD) -j $(JOBS) --target all
 
 python: deps
 	@tools/python_env.sh $(VENV)
+
+install: binary
+	tools/install.sh $(BUILD)/phial $(PREFIX)
+
+uninstall: binary
+	tools/install.sh $(BUILD)/phial $(PREFIX) uninstall
 
 demo: binary
 	@tools/demo.sh
@@ -61,4 +67,4 @@ fixtures: python
 	$(PYTHON) tools/make_fixture.py
 
 clean:
-	rm -rf build phial $(NAMES)
+	rm -rf build phial llama-*

@@ -297,12 +297,12 @@ int bench_verb(Flags& flags) {
   flags.text("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
   flags.text("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
   flags.text("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
-  flags.text("--isa", base.isa, "NAME", "avx2", "Force an instruction set");
-  flags.text("--device,-dev", base.device, "NAME", "reference", "cpu or reference");
+  flags.text("--isa", base.isa, "reference|avx2|avx_vnni|avx512", "avx2", "Force an instruction set");
+  flags.text("--device,-dev", base.device, "cpu|reference", "reference", "Where to run; empty = the best");
   flags.toggle("--mmap", base.mmap, "Low-memory way");
   flags.toggle("--no-huge-pages", base.huge_pages, "Do not ask for 2 MiB pages", false);
   flags.integer("--repetitions,-r", repetitions, 1, 1000, "3", "Repetitions of each test");
-  flags.text("--output,-o", output, "FORMAT", "csv", "md, csv, json, jsonl or sql");
+  flags.text("--output,-o", output, "md|csv|json|jsonl|sql", "csv", "Format of the results");
   flags.toggle("--no-warmup", no_warmup, "No uncounted run before each test");
   flags.toggle("--limits", limits_only, "Only measure the limits of this machine");
   flags.toggle("--no-limits", no_limits, "Do not measure the limits");

@@ -43,7 +43,7 @@ int convert_verb(Flags& flags) {
       "asked.",
       kExamples);
   flags.section("Output types", kOutputTypes);
-  flags.positional("DIR", o.input);
+  flags.positional("DIR", o.input, "DIR");
   flags.text("--outfile,-o,--output", o.output, "FILE", "phi.gguf",
              "Output; default DIR/NAME-TYPE.gguf. {ftype} and {FTYPE} stand for the type");
   flags.text("--outtype", o.outtype, "TYPE", "q4_k_m", "Type of the weights");

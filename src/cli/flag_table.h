@@ -18,14 +18,16 @@ struct FlagSpec {
 };
 
 struct FlagTable {
-  std::string command;      // "run"
-  std::string what;         // one or two sentences
-  std::string examples;     // "  phial run -m phi.gguf\n"
-  std::string positionals;  // "IN [OUT] TYPE [THREADS]"; a list of words "bash|zsh" is completed as such
+  std::string command;           // "run"
+  std::string what;              // one or two sentences
+  std::string examples;          // "  phial run -m phi.gguf\n"
+  std::string positionals;       // "IN [OUT] TYPE [THREADS]"
+  std::string positional_value;  // what completes them: "FILE", "DIR", "bash|zsh|fish"; "" = there are none
   std::vector<FlagSpec> flags;
   std::vector<std::pair<std::string, std::string>> sections;  // more for help and man page: title, lines
 };
 
+std::string joined(const std::vector<std::string>& words, const std::string& separator);
 /// "a|b|c" -> {"a", "b", "c"}; a single word is no choice: {}.
 std::vector<std::string> choices(const std::string& value);
 

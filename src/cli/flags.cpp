@@ -56,11 +56,6 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
   return best;
 }
 
-std::vector<std::string> choices(const std::string& value) {
-  auto words = split(value, '|');
-  return words.size() > 1 ? words : std::vector<std::string>{};
-}
-
 Flags::Flags(const std::string& command, std::optional<std::vector<std::string>> args) : args_(std::move(args)) {
   app_.set_help_flag();
   table_.command = command;
@@ -118,13 +113,15 @@ void Flags::optional(const std::string& names, std::string& target, const std::s
   app_.add_option(name, target)->take_last();
 }
 
-void Flags::positional(const std::string& usage, std::string& target) {
+void Flags::positional(const std::string& usage, std::string& target, const std::string& value) {
   table_.positionals = usage;
+  table_.positional_value = value;
   app_.add_option("word", target);
 }
 
 void Flags::positionals(const std::string& usage, std::vector<std::string>& target) {
   table_.positionals = usage;
+  table_.positional_value = "FILE";
   app_.add_option("words", target);
 }
 

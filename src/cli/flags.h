@@ -42,8 +42,8 @@ class Flags {
   /// The value may be left out and is `bare` then; only one of the words of `value` is taken as a value.
   void optional(const std::string& names, std::string& target, const std::string& value, const std::string& bare,
                 const std::string& what);
-  /// The words that are no flags; `usage` names them.
-  void positional(const std::string& usage, std::string& target);
+  /// The words that are no flags; `usage` names them. value: "FILE", "DIR" or a choice, for completion.
+  void positional(const std::string& usage, std::string& target, const std::string& value);
   void positionals(const std::string& usage, std::vector<std::string>& target);
 
   // Flags of llama.cpp that are not ours; a flag that the verb declares comes before them.

@@ -26,6 +26,23 @@ std::string wrapped(const std::string& text) {
 
 }  // namespace
 
+std::string joined(const std::vector<std::string>& words, const std::string& separator) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : separator) + word;
+  return out;
+}
+
+std::vector<std::string> choices(const std::string& value) {
+  std::vector<std::string> words;
+  std::stringstream stream(value);
+  for (std::string word; std::getline(stream, word, '|');) {
+    // "N(M|G)" is a pattern, no choice.
+    if (word.find_first_of("()[] ,=") != std::string::npos) return {};
+    words.push_back(word);
+  }
+  return words.size() > 1 ? words : std::vector<std::string>{};
+}
+
 std::string flag_heading(const FlagSpec& spec) {
   std::string shorts, longs;
   for (const std::string& name : spec.names) {

@@ -12,7 +12,7 @@ int inspect_verb(Flags& flags) {
   InspectOptions o;
   flags.about("Look into a GGUF or safetensors file, or a checkpoint folder.",
               "  phial inspect phi.gguf\n  phial inspect phi.gguf --json\n  phial inspect a.gguf --diff b.gguf\n");
-  flags.positional("FILE", o.path);
+  flags.positional("FILE", o.path, "FILE");
   flags.text("--model,-m", o.path, "FILE", "phi.gguf", "The same as a flag");
   flags.text("--diff", o.diff, "FILE", "other.gguf", "Compare with a second file");
   flags.toggle("--json", o.json, "JSON instead of text");

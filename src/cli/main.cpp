@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <new>
 
-#include "flags.h"
+#include "exit_codes.h"
 #include "phial/error.h"
 #include "terminal.h"
 #include "verb.h"
@@ -16,42 +16,40 @@ namespace {
 std::string overview() {
   std::string text = "phial " PHIAL_VERSION ": a small bottle for a large model\n\nUsage: phial VERB [flags]\n\nVerbs:\n";
   for (const Verb& v : verbs())
-    text += fmt::format("  {:<10} {}{}\n", v.name, v.what, v.llama_name ? fmt::format(" ({})", v.llama_name) : "");
-  return text +
-         "\nphial VERB --help shows the flags of a verb and examples.\n\nExamples:\n"
-         "  phial convert ./Phi-3.5-mini-instruct -o phi.gguf --outtype q4_k_m\n"
-         "  phial run -m phi.gguf\n"
-         "\nExit codes: 0 done, 1 internal error, 2 bad input or usage, 3 out of memory, 4 read or write failed,\n"
-         "5 device error, 6 busy, 130 interrupted.\n";
+    text += fmt::format("  {:<10} {}{}\n", v.name, v.what,
+                        v.llama_names.empty() ? "" : fmt::format(" ({})", joined(v.llama_names, ", ")));
+  text +=
+      "\nphial VERB --help shows the flags of a verb and examples; phial man VERB prints its manual page.\n\nExamples:\n"
+      "  phial convert ./Phi-3.5-mini-instruct -o phi.gguf --outtype q4_k_m\n"
+      "  phial run -m phi.gguf\n"
+      "\nExit codes:\n";
+  for (const ExitCode& e : exit_codes()) text += fmt::format("  {:>3}  {}\n", e.code, e.what);
+  return text;
 }
 
 int dispatch(const std::string& called_as, std::vector<std::string> args) {
   const Verb* verb = nullptr;
   for (const Verb& v : verbs())
-    if (v.llama_name && called_as == v.llama_name) verb = &v;
-  if (called_as == "llama-completion") verb = &verbs()[0];
-  if (!verb) {
-    if (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
-      fmt::print(args.empty() ? stderr : stdout, "{}", overview());
-      return args.empty() ? 2 : 0;
-    }
-    if (args[0] == "--version" || args[0] == "version") {
-      fmt::print("phial " PHIAL_VERSION "\n");
-      return 0;
-    }
-    std::vector<std::string> names;
-    for (const Verb& v : verbs()) {
-      names.push_back(v.name);
-      if (args[0] == v.name) verb = &v;
-    }
+    for (const std::string& name : v.llama_names)
+      if (called_as == name) verb = &v;
+  const bool by_llama_name = verb != nullptr;
+  if (!by_llama_name && (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help")) {
+    fmt::print(args.empty() ? stderr : stdout, "{}", overview());
+    return args.empty() ? 2 : 0;
+  }
+  if ((args.size() == 1 && args[0] == "--version") || (!by_llama_name && args[0] == "version")) {
+    fmt::print("phial " PHIAL_VERSION "\n");
+    return 0;
+  }
+  if (!by_llama_name) {
+    verb = find_verb(args[0]);
     if (!verb) {
+      std::vector<std::string> names;
+      for (const Verb& v : verbs()) names.push_back(v.name);
       const std::string guess = nearest(args[0], names);
       throw Usage("no verb '" + args[0] + "'" + (guess.empty() ? "" : "; did you mean '" + guess + "'?") + "\nSee: phial --help");
     }
     args.erase(args.begin());
-  } else if (args.size() == 1 && args[0] == "--version") {
-    fmt::print("phial " PHIAL_VERSION "\n");
-    return 0;
   }
   Flags flags(verb->name, args);
   return verb->run(flags);

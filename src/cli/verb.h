@@ -6,20 +6,23 @@
 //     if (!flags.parse()) return 0;
 #pragma once
 
-#include <span>
+#include <string>
+#include <vector>
 
 #include "flags.h"
 
 namespace phial::cli {
 
 struct Verb {
-  const char* name;        // "quantize"
-  const char* llama_name;  // "llama-quantize", or nullptr: the same binary called by that name
-  const char* what;        // one line for the list of verbs
+  std::string name;                      // "quantize"
+  std::vector<std::string> llama_names;  // {"llama-quantize"}: the same binary called by that name
+  std::string what;                      // one line for the list of verbs
   int (*run)(Flags& flags);
 };
 
-std::span<const Verb> verbs();
+const std::vector<Verb>& verbs();
+/// The verb of that name; nullptr = there is none.
+const Verb* find_verb(const std::string& name);
 /// The verb's flags, without running it.
 FlagTable flag_table(const Verb& verb);
 
@@ -33,5 +36,7 @@ int template_verb(Flags& flags);
 int bench_verb(Flags& flags);
 int perplexity_verb(Flags& flags);
 int doctor_verb(Flags& flags);
+int completion_verb(Flags& flags);
+int man_verb(Flags& flags);
 
 }  // namespace phial::cli

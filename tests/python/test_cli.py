@@ -67,12 +67,6 @@ def test_errors_say_what_to_do(args, code, text):
     assert p.returncode == code and text in p.stderr, p.stderr
 
 
-@pytest.mark.parametrize("verb", ["run", "convert", "quantize", "inspect", "tokenize", "template", "logits", "bench", "doctor"])
-def test_help_has_examples(verb):
-    p = run(verb, "--help")
-    assert "Examples:" in p.stdout and f"phial {verb}" in p.stdout
-
-
 def test_doctor_names_the_essentials():
     out = run("doctor").stdout
     for subject in ("processor", "kernels", "cores", "memory", "huge pages", "GPU"):
