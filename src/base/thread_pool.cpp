@@ -80,7 +80,7 @@ thread_local const void* running_pool = nullptr;
 }  // namespace
 
 struct ThreadPool::Impl {
-  explicit Impl(int count) : n(count), active(count), workers(static_cast<size_t>(count)) {}
+  explicit Impl(int count) : n(count), active(count), workers(static_cast<size_t>(count)) { set_parking(); }
 
   static constexpr uint32_t kActiveBits = 12;  // of the start word; the rest counts regions
 
@@ -94,9 +94,9 @@ struct ThreadPool::Impl {
   int active;   // of those, taking part
   std::vector<Worker> workers;
   Signal start;    // regions begun, and how many workers take part
-  Signal parking;  // changes of `active`: who does not take part waits here
+  Signal parking;  // changes of `active`, and `active` itself: who does not take part waits here
   Signal release;  // barriers passed
-  uint32_t epoch = 0;
+  uint32_t epoch = 0, n_changes = 0;
   std::atomic<bool> stop{false};
   const FunctionRef<void(int)>* body = nullptr;
   std::mutex callers;  // run() from two threads: one after the other
@@ -116,25 +116,28 @@ struct ThreadPool::Impl {
   }
 
   void thread_main(int worker) {
+    const auto takes_part = [worker](uint32_t word) { return worker < static_cast<int>(word & ((1u << kActiveBits) - 1)); };
     for (uint32_t seen = 0;;) {
-      const uint32_t parked_at = parking.value.load();
       seen = start.wait_beyond(seen);
       if (stop.load(std::memory_order_acquire)) return;
-      if (worker < static_cast<int>(seen & ((1u << kActiveBits) - 1))) {
+      if (takes_part(seen)) {
         work(worker);
         workers[static_cast<size_t>(worker)].done.set(seen);
-      } else {
-        parking.wait_beyond(parked_at);
+        continue;
       }
+      // Whether to sleep is said by the parking word alone: the region seen may be an old one, and its successor ours.
+      for (uint32_t parked = parking.value.load(); !takes_part(parked); parked = parking.wait_beyond(parked))
+        if (stop.load(std::memory_order_acquire)) return;
     }
   }
 
   uint32_t next_start() { return ++epoch << kActiveBits | static_cast<uint32_t>(active); }
+  void set_parking() { parking.set(++n_changes << kActiveBits | static_cast<uint32_t>(active)); }
 
   void end() {
     stop.store(true, std::memory_order_release);
     start.set(next_start());
-    parking.set(parking.value.load() + 1);
+    set_parking();
     for (std::thread& t : threads) t.join();
   }
 };
@@ -163,7 +166,7 @@ void ThreadPool::use(int n) {
     w.arrived.value.store(0);
   }
   impl_->release.value.store(0);
-  impl_->parking.set(impl_->parking.value.load() + 1);
+  impl_->set_parking();
 }
 
 void ThreadPool::run(FunctionRef<void(int)> body) {

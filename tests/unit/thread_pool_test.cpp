@@ -111,6 +111,26 @@ TEST_CASE("thread pool: the number of workers that take part changes between reg
   CHECK(pool.size() == 4);
 }
 
+TEST_CASE("thread pool: a worker that was late to see a region without it takes part in the next one") {
+  // More pools than processors, and a pause where the late worker must not go to sleep: a lost wake-up hangs here.
+  std::vector<std::thread> users;
+  std::atomic<int> wrong{0};
+  for (int user = 0; user < 8; ++user)
+    users.emplace_back([&] {
+      ThreadPool pool(4);
+      for (int round = 0; round < 2000; ++round)
+        for (int n : {1, 4}) {
+          pool.use(n);
+          if (n == 4) std::this_thread::yield();
+          std::atomic<int> ran{0};
+          pool.run([&](int) { ++ran; });
+          wrong += ran != n;
+        }
+    });
+  for (std::thread& user : users) user.join();
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("thread pool: parallel_for covers the range once") {
   ThreadPool pool(4);
   std::vector<std::atomic<int>> hits(1003);
