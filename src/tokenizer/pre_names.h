@@ -13,7 +13,8 @@ namespace phial {
 struct NamedRules {
   TextRules rules;
   bool ignore_merges = false;
-  bool add_bos = false;  // where tokenizer.ggml.add_bos_token is missing
+  bool add_bos = false;     // where tokenizer.ggml.add_bos_token is missing
+  bool plain_text = false;  // merges run over the text itself, with byte tokens <0xXX> for what has none (Gemma 4)
 };
 
 /// Empty for an unknown name.

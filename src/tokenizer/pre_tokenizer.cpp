@@ -87,7 +87,7 @@ void by_matches(std::string_view word, Next next, std::vector<Piece>& pieces) {
 
 PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps) {
   for (const PreTokenizerStep& s : steps) {
-    Compiled c{s, nullptr, {}};
+    Compiled c{s, nullptr, false, {}};
     std::string pattern;
     if (s.kind == PreTokenizerKind::split && s.is_regex) pattern = s.pattern;
     if (s.kind == PreTokenizerKind::byte_level && s.use_regex) pattern = kByteLevelPattern;
@@ -95,6 +95,7 @@ PreTokenizer::PreTokenizer(const std::vector<PreTokenizerStep>& steps) {
     if (!pattern.empty()) {
       c.regex.emplace_back(pattern);  // also where a matcher stands in, so that a bad pattern is always refused
       c.known = find_word_pattern(pattern);
+      c.by_matcher = c.known && (s.behavior == SplitBehavior::isolated || (s.behavior == SplitBehavior::removed && s.invert));
     }
     steps_.push_back(std::move(c));
   }
@@ -118,18 +119,27 @@ void PreTokenizer::split_word(const Compiled& c, std::string_view word, Regex::F
       by_character(word, false, is_space, pieces);
       behavior = SplitBehavior::removed;
       break;
-    default: {
-      // A known pattern matches everywhere: its matches are the words, unless matches are removed or merged.
-      const bool keeps = s.behavior == SplitBehavior::isolated || (s.behavior == SplitBehavior::removed && s.invert);
-      if (c.known && keeps) {
-        for (size_t begin = 0; begin < word.size();) {
-          const size_t end = c.known(word, begin);
-          out.push_back(word.substr(begin, end - begin));
-          begin = end;
+    default:
+      if (c.by_matcher) {
+        // Matches are words, and so is what stands between them unless the rule removes it.
+        const auto push = [&](size_t begin, size_t end) {
+          if (begin < end) out.push_back(word.substr(begin, end - begin));
+        };
+        const bool gaps = s.behavior == SplitBehavior::isolated;
+        size_t done = 0;
+        for (size_t at = 0; at < word.size();) {
+          const size_t end = c.known(word, at);
+          if (end == at) {
+            at += decode_utf8(word, at).length;
+            continue;
+          }
+          if (gaps) push(done, at);
+          push(at, end);
+          done = at = end;
         }
+        if (gaps) push(done, word.size());
         return;
       }
-    }
   }
   if (s.kind == PreTokenizerKind::split) behavior = s.behavior;
   if (s.kind == PreTokenizerKind::whitespace) behavior = SplitBehavior::removed;
@@ -166,7 +176,7 @@ void PreTokenizer::split(std::string_view text, bool at_start, RegexBudget& budg
     const PreTokenizerStep& s = c.step;
     out.clear();
     std::optional<Regex::Finder> found;
-    if (!c.regex.empty()) found.emplace(c.regex[0], budget);
+    if (!c.regex.empty() && !c.by_matcher) found.emplace(c.regex[0], budget);
     Regex::Finder* finder = found ? &*found : nullptr;
     bool first = at_start;  // only the first word can stand at offset 0
     for (std::string_view word : words.list) {

@@ -30,6 +30,7 @@ class PreTokenizer {
   struct Compiled {
     PreTokenizerStep step;
     WordPattern known = nullptr;  // a hand-written matcher that gives what the pattern gives
+    bool by_matcher = false;      // it is used: the rule keeps matches as words
     std::vector<Regex> regex;
   };
   static void split_word(const Compiled& c, std::string_view word, Regex::Finder* finder, std::vector<std::string_view>& out);

@@ -86,6 +86,8 @@ void read_tokens(const Metadata& m, Vocab& v) {
     for (size_t i = 0; i < scores.size(); ++i)
       if (std::isnan(scores[i])) fail(ErrorCode::vocab, "the score of token {} is not a number", i);
     v.scores = scores;
+  } else if (v.ties == MergeTies::listed) {
+    v.scores.assign(v.tokens.size(), 0.0f);  // its merges are listed
   } else if (v.model == VocabModel::spm) {
     fail(ErrorCode::vocab, "tokenizer.ggml.scores is missing, which a vocabulary of kind 'llama' needs");
   }
@@ -154,9 +156,37 @@ void read_added(const Metadata& m, Vocab& v) {
   }
 }
 
+/// The kind of vocabulary. Gemma 4's line says 'gemma4', or 'gpt2' and a name whose rules leave the text as it is.
+/// Both are SentencePiece's pieces with the merges listed.
+void read_kind(const Metadata& m, Vocab& v) {
+  const std::string kind = m.text("tokenizer.ggml.model", "");
+  v.pre = kind == "gemma4" ? kind : m.text("tokenizer.ggml.pre", "default");
+  if (kind == "llama") {
+    v.model = VocabModel::spm;
+  } else if (kind == "gpt2" || kind == "gemma4") {
+    const auto named = rules_of_pre_name(v.pre);
+    const bool plain_text = named && named->plain_text;
+    v.model = plain_text ? VocabModel::spm : VocabModel::bpe;
+    if (plain_text) v.ties = MergeTies::listed;
+  } else if (kind.empty()) {
+    fail(ErrorCode::vocab, "tokenizer.ggml.model is missing; the file has no vocabulary");
+  } else {
+    fail(ErrorCode::vocab, "tokenizer.ggml.model is '{}'; 'llama', 'gpt2' and 'gemma4' are supported", printable(kind));
+  }
+}
+
+/// Byte tokens of a vocabulary that does not give them their type.
+void mark_byte_tokens(Vocab& v) {
+  for (size_t i = 0; i < v.tokens.size(); ++i)
+    if (v.tokens[i].size() == 6 && v.tokens[i].starts_with("<0x") && v.tokens[i][5] == '>') {
+      check_byte_token(v.tokens[i], i);
+      v.types[i] = TokenType::byte;
+    }
+}
+
 void read_rules(const Metadata& m, Vocab& v) {
-  const bool spm = v.model == VocabModel::spm;
-  v.pre = m.text("tokenizer.ggml.pre", "default");
+  const bool listed = v.ties == MergeTies::listed;
+  const bool spm = v.model == VocabModel::spm && !listed;
   bool add_bos = spm;
   if (!spm) {
     if (const auto named = rules_of_pre_name(v.pre)) {
@@ -205,16 +235,10 @@ void read_charsmap(const Metadata& m) {
 
 Vocab vocab_from_metadata(const Metadata& m) {
   Vocab v;
-  const std::string kind = m.text("tokenizer.ggml.model", "");
-  if (kind == "llama")
-    v.model = VocabModel::spm;
-  else if (kind == "gpt2")
-    v.model = VocabModel::bpe;
-  else if (kind.empty())
-    fail(ErrorCode::vocab, "tokenizer.ggml.model is missing; the file has no vocabulary");
-  else
-    fail(ErrorCode::vocab, "tokenizer.ggml.model is '{}'; 'llama' and 'gpt2' are supported", printable(kind));
+  read_kind(m, v);
+  const bool plain_text = v.ties == MergeTies::listed;
   read_tokens(m, v);
+  if (plain_text) mark_byte_tokens(v);
   read_charsmap(m);
   const size_t n = v.tokens.size();
   v.bos = id_of(m, "tokenizer.ggml.bos_token_id", n);
@@ -226,7 +250,7 @@ Vocab vocab_from_metadata(const Metadata& m) {
   v.subword_unk = m.has("phial.tokenizer.subword_unknown_token_id") ? id_of(m, "phial.tokenizer.subword_unknown_token_id", n)
                   : v.model == VocabModel::spm && !m.has("phial.tokenizer.normalizer") ? v.unk
                                                                                        : -1;
-  if (v.model == VocabModel::bpe)
+  if (v.model == VocabModel::bpe || plain_text)
     read_bpe_merges(m, v);
   else if (v.ties == MergeTies::listed)
     read_listed_merges(m, v);

@@ -7,7 +7,7 @@
 
 namespace phial {
 
-/// End of the word that begins at `begin` (< text.size()); such patterns match at every position.
+/// End of the match that begins at `begin` (< text.size()); `begin` when the pattern does not match there.
 using WordPattern = size_t (*)(std::string_view text, size_t begin);
 
 /// The matcher of a pattern, by the pattern's exact text; nullptr when there is none.
@@ -18,5 +18,13 @@ extern const char* const kCl100kPattern;
 extern const char* const kQwen2Pattern;
 extern const char* const kO200kPattern;
 extern const char* const kTekkenPattern;
+extern const char* const kYoutuPattern;
+extern const char* const kMiniCpm5Pattern;
+extern const char* const kQwen35Pattern;
+extern const char* const kUfakzekaPattern;
+extern const char* const kSeedCoderPattern;
+extern const char* const kDeepSeekV3Pattern;
+extern const char* const kDeepSeekCjkPattern;
+extern const char* const kDeepSeekV3CjkPattern;
 
 }  // namespace phial

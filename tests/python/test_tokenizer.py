@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+import pre_tokenizer_names as names
 import tokenizer_reference as reference
 from conftest import BUILD, TINY, need_shared, run
 
@@ -114,3 +115,35 @@ def test_bytes_come_back(family, folders):
     texts += [reference.random_text(rng, 10).encode()[1:-1].replace("\u2581".encode(), b"") for _ in range(500)]
     for text, (_, back) in zip(texts, reference.tokenize(folder, texts, "--plain", "--decode")):
         assert back == text
+
+
+@pytest.fixture(scope="module")
+def vocabularies():
+    return {plain: (t, json.loads(t.to_str())) for plain, t in ((False, names.one_vocabulary()), (True, names.plain_vocabulary()))}
+
+
+@pytest.mark.parametrize("name", list(names.RULES) + names.PLAIN_TEXT)
+def test_names_of_pre_tokenizers(name, vocabularies, tmp_path):
+    """A GGUF file that says its rules only by llama.cpp's name gives the ids of the published rule."""
+    pytest.importorskip("gguf")
+    tokenizer, state = vocabularies[name in names.PLAIN_TEXT]
+    path = tmp_path / "vocab.gguf"
+    names.write_gguf(tokenizer, state, name, path)
+    if name in names.RULES:
+        tokenizer.pre_tokenizer = names.RULES[name]()
+        tokenizer.normalizer = reference.normalizers.NFC() if name in names.NFC else reference.normalizers.Sequence([])
+    rng = random.Random(name)
+    texts = [reference.random_text(rng, 20) for _ in range(1000)]
+    texts += ["<sentinel:12>IMGIMGABCZ", "IMGIMGABCDEZ 12345678 1234567\u0661\u0662\u0663\u0664", "1234a 1234_ 1,2345", "  x\n\n \n  "]
+    wanted = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    got = reference.tokenize(path, texts, "--plain")
+    wrong = [(t, True, w, g) for t, w, g in zip(texts, wanted, got) if w != g]
+    assert not wrong, f"{len(wrong)} of {len(texts)} differ\n{explain(wrong[:5])}"
+
+
+def test_an_unknown_name_says_so(vocabularies, tmp_path):
+    pytest.importorskip("gguf")
+    names.write_gguf(*vocabularies[False], "never-heard-of", tmp_path / "vocab.gguf")
+    p = run("tokenize", "-m", tmp_path / "vocab.gguf", "-p", "x", check=False)
+    assert p.returncode == 2
+    assert "never-heard-of" in p.stderr and "pre-tokenizer" in p.stderr

@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include "phial/tokenizer.h"
 #include "test_files.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/vocab.h"
-#include "tokenizer/word_patterns.h"
 
 using namespace phial;
 
@@ -381,61 +379,5 @@ TEST_CASE("D06: ids that are no tokens") {
     CHECK_FAILS(t.decode(Ids{id}), "TOKEN");
     CHECK_FAILS(t.piece(id), "TOKEN");
     CHECK_FALSE(t.is_end_of_generation(id));
-  }
-}
-
-TEST_CASE("hand-written matchers give what their patterns give") {
-  std::mt19937 random(1);
-  const Strings pieces = {"'s",
-                          "'S",
-                          "'\xC5\xBF",
-                          "'re",
-                          "'LL",
-                          "'v",
-                          "a",
-                          "Z",
-                          "\xC7\x85",
-                          "\xCA\xB0",
-                          "\xE4\xB8\xAD",
-                          "\xCC\x81",
-                          "1",
-                          "\xC2\xBD",
-                          " ",
-                          "  ",
-                          "\n",
-                          "\r",
-                          "\t",
-                          "\xC2\xA0",
-                          ".",
-                          "/",
-                          "_",
-                          "\xE2\x82\xAC",
-                          "\xFF",
-                          "\xF3\xB0\x80\x80",
-                          "\xE2\x80\x8B",
-                          "\xF0\x90\x90\x80"};
-  for (const char* pattern : {kByteLevelPattern, kCl100kPattern, kQwen2Pattern, kO200kPattern, kTekkenPattern}) {
-    CAPTURE(pattern);
-    const WordPattern known = find_word_pattern(pattern);
-    REQUIRE((known != nullptr));
-    const Regex regex(pattern);
-    for (int round = 0; round < 3000; ++round) {
-      std::string text;
-      for (size_t n = random() % 12; n-- > 0;) text += pieces[random() % pieces.size()];
-      RegexBudget budget(text.size());
-      Regex::Finder finder(regex, budget);
-      finder.start(text);
-      size_t at = 0;
-      for (Regex::Match m; finder.next(m); at = m.end) {
-        if (m.begin != at || known(text, at) != m.end) {
-          CAPTURE(text);
-          CAPTURE(at);
-          CHECK(m.begin == at);
-          CHECK(known(text, at) == m.end);
-          break;
-        }
-      }
-      CHECK(at == text.size());
-    }
   }
 }
