@@ -78,7 +78,7 @@ Codec make_codec() {
   if constexpr (D == DType::f32) {
     Codec c = plain<float>([](float v) { return v; });
     c.encode = [](const float* in, std::byte* out, int64_t n, const float*) {
-      std::memcpy(out, in, static_cast<size_t>(n) * sizeof(float));
+      if (n > 0) std::memcpy(out, in, static_cast<size_t>(n) * sizeof(float));
     };
     return c;
   } else if constexpr (D == DType::f16) {
