@@ -50,4 +50,14 @@ uint64_t available_memory() {
   return std::min(machine, group);
 }
 
+uint64_t resident_memory() { return value_of("/proc/self/status", "VmRSS:") * 1024; }
+
+uint64_t page_bytes(bool huge_pages) {
+  constexpr uint64_t kSmall = 4u << 10, kHuge = 2u << 20;
+  if (!huge_pages) return kSmall;
+  std::ifstream in("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string state;
+  return std::getline(in, state) && state.find("[never]") == std::string::npos ? kHuge : kSmall;
+}
+
 }  // namespace phial

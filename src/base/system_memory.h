@@ -8,4 +8,10 @@ namespace phial {
 /// Bytes free for use: the kernel's MemAvailable, and what the control group leaves, whichever is less. 0 = unknown.
 uint64_t available_memory();
 
+/// Bytes of this process that lie in memory now. 0 = unknown.
+uint64_t resident_memory();
+
+/// The step in which touched memory is granted: a huge page where they are wanted and the system has them, else a small one.
+uint64_t page_bytes(bool huge_pages);
+
 }  // namespace phial

@@ -35,6 +35,7 @@ int logits_verb(Flags& flags);
 int template_verb(Flags& flags);
 int bench_verb(Flags& flags);
 int perplexity_verb(Flags& flags);
+int plan_verb(Flags& flags);
 int doctor_verb(Flags& flags);
 int completion_verb(Flags& flags);
 int man_verb(Flags& flags);

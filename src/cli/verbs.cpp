@@ -14,6 +14,7 @@ const std::vector<Verb>& verbs() {
       {"logits", {}, "Logits of every position, as .npy", logits_verb},
       {"bench", {"llama-bench"}, "Tokens per second, beside the measured limits of this machine", bench_verb},
       {"perplexity", {"llama-perplexity"}, "Perplexity, KL divergence and task scores of a model", perplexity_verb},
+      {"plan", {}, "The memory a run will take, and the context that fits", plan_verb},
       {"doctor", {}, "What this machine has and what of it is used", doctor_verb},
       {"completion", {}, "Completion of flags for bash, zsh or fish", completion_verb},
       {"man", {}, "Manual pages", man_verb},

@@ -6,37 +6,9 @@
 #include "base/system_memory.h"
 #include "engine/engine.h"
 #include "engine/memory_plan.h"
-#include "formats/gguf.h"
-#include "formats/metadata_override.h"
-#include "quant/recipe.h"
-#include "tensor/registry.h"
-#include "tokenizer/vocab.h"
 
 namespace phial {
 namespace {
-
-/// The mix that general.file_type names; a number that is no mix of ours stays a number.
-std::string file_type_name(const Metadata& metadata) {
-  const int64_t id = metadata.integer("general.file_type", -1);
-  if (id < 0) return "";
-  try {
-    return std::string(mix_row(parse_mix(std::to_string(id))).name);
-  } catch (const Error&) {
-    return "type " + std::to_string(id);
-  }
-}
-
-void check_options(const RunOptions& o) {
-  auto check = [](const char* flag, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high) fail(ErrorCode::argument, "{} is {}; it must lie in {}..{}", flag, value, low, high);
-  };
-  check("--threads", o.n_threads, 0, 1024);
-  check("--threads-batch", o.n_threads_batch, 0, 1024);
-  check("--ctx-size", o.n_context, 0, INT32_MAX / 2);
-  check("--batch-size", o.n_batch, 1, 1 << 20);
-  check("--ubatch-size", o.n_ubatch, 1, 1 << 16);
-  check("n_sequences", o.n_sequences, 1, 1 << 16);
-}
 
 class LoadedModel final : public Model {
  public:
@@ -91,35 +63,18 @@ void Engine::check_text(std::span<const int32_t> tokens) const {
 
 std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn& progress) {
   const auto begin = std::chrono::steady_clock::now();
-  check_options(options);
+  OpenedModel opened = open_model(options);
   auto engine = std::make_shared<Engine>();
   ModelInfo& info = engine->info;
   engine->n_sequences = options.n_sequences;
-
-  auto file = std::make_shared<GgufFile>(GgufFile::open(options.model));
-  Metadata metadata = file->metadata();
-  override_metadata(metadata, options.override_kv);
-  const Architecture& arch = architecture_by_gguf(metadata.text("general.architecture"));
-  Config& config = engine->config = arch.from_metadata(metadata);
-  complete_config(*file, config);
-  validate(config);
-  check_tensors(*file, arch, config);
-  engine->tokenizer = std::make_shared<Tokenizer>(vocab_from_metadata(metadata));
-  const KvFormat kv{kv_dtype(options.cache_type_k, "--cache-type-k", static_cast<int32_t>(config.head_dim)),
-                    kv_dtype(options.cache_type_v, "--cache-type-v", static_cast<int32_t>(config.head_dim)),
-                    static_cast<int32_t>(config.n_kv_heads), static_cast<int32_t>(config.head_dim)};
-
-  DeviceOptions device;
-  const int n_threads = options.n_threads > 0 ? options.n_threads : default_thread_count();
-  const int n_threads_batch = options.n_threads_batch > 0 ? options.n_threads_batch : n_threads;
-  device.pool = std::make_shared<ThreadPool>(std::max(n_threads, n_threads_batch));
-  device.isa = options.isa;
-  device.huge_pages = options.huge_pages;
-  device.low_memory = options.mmap;
-  engine->device = open_device(options.device.empty() ? "cpu" : options.device, device);
+  engine->tokenizer = opened.tokenizer;
+  const std::shared_ptr<GgufFile> file = opened.file;
+  const Architecture& arch = *opened.arch;
   if (options.n_gpu_layers > 0) info.notes.push_back("no GPU backend in this build: all layers run on the CPU");
 
-  const MemoryPlan plan = plan_memory(*file, arch, config, kv, *engine->device, options, available_memory());
+  const MemoryPlan plan = MemoryPlanner(opened, options).choose(available_memory());
+  engine->device = std::move(opened.device);
+  const Config& config = engine->config = opened.config;
   if (!plan.note.empty()) info.notes.push_back(plan.note);
   if (plan.n_context > config.max_position_embeddings)
     info.notes.push_back(
@@ -139,15 +94,15 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   limits.max_outputs = plan.max_outputs;
   limits.n_context = plan.n_context;
   limits.n_pages = plan.n_pages;
-  limits.workspace_bytes = plan.workspace_bytes;
-  limits.n_threads = n_threads;
-  limits.n_threads_batch = n_threads_batch;
+  limits.workspace_bytes = plan.workspace_capacity;
+  limits.n_threads = opened.n_threads;
+  limits.n_threads_batch = opened.n_threads_batch;
   engine->runner =
-      std::make_unique<Runner>(*engine->device, *engine->decoder, *engine->rope, kv, limits, device.pool, loader.maps());
+      std::make_unique<Runner>(*engine->device, *engine->decoder, *engine->rope, opened.kv, limits, opened.pool, loader.maps());
 
   info.name = config.name;
   info.architecture = config.architecture;
-  info.file_type = file_type_name(metadata);
+  info.file_type = opened.file_type();
   info.device = engine->device->name() + " (" + engine->device->description() + ")";
   for (const TensorEntry& t : file->tensors()) info.n_parameters += t.n_values();
   const TensorEntry* head = nullptr;
@@ -167,7 +122,7 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   info.n_layers = config.n_layers;
   info.hidden_size = config.hidden_size;
   info.vocab_size = static_cast<int32_t>(config.vocab_size);
-  info.n_threads = n_threads;
+  info.n_threads = opened.n_threads;
   engine->load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return engine;
 }

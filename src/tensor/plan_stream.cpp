@@ -4,16 +4,11 @@
 
 #include <algorithm>
 
+#include "base/checked.h"
 #include "tensor/kv_layout.h"
 
 namespace phial {
 namespace {
-
-struct PlannedStorage : WeightStorage {
-  explicit PlannedStorage(uint64_t n) : bytes(n) {}
-  uint64_t n_bytes() const override { return bytes; }
-  uint64_t bytes;
-};
 
 constexpr int64_t kSplitTokens = 1024;  // docs/numerics.md, Attention
 constexpr int64_t kMaxPartialValues = 4 << 20;
@@ -21,16 +16,27 @@ constexpr int64_t kMaxPartialValues = 4 << 20;
 }  // namespace
 
 Weight PlanDevice::load(const WeightSource& s, WeightUse use) {
+  const bool mapped = s.mapped_rows != nullptr;
+  if (mapped) {
+    const uint64_t row = row_bytes(s.dtype, static_cast<uint64_t>(s.n_cols));
+    const uint64_t bytes = (CheckedSize(row) * static_cast<uint64_t>(s.n_rows)).value();
+    if (use == WeightUse::table) mapped_row_bytes_ = row;
+    (use == WeightUse::table ? mapped_table_bytes_ : mapped_matrix_bytes_) += bytes;
+  }
   return {s.name, use == WeightUse::vector ? DType::f32 : s.dtype, s.n_rows, s.n_cols,
-          std::make_shared<PlannedStorage>(s.mapped_rows ? 0 : real_.weight_bytes(s.dtype, s.n_rows, s.n_cols, use))};
+          std::make_shared<PlannedStorage>(mapped ? 0 : real_.weight_bytes(s.dtype, s.n_rows, s.n_cols, use), mapped)};
 }
 
-std::unique_ptr<Stream> PlanDevice::open_stream(Workspace& workspace) { return std::make_unique<PlanStream>(workspace); }
+std::unique_ptr<Stream> PlanDevice::open_stream(Workspace& workspace) { return real_.open_plan_stream(workspace); }
 
 void PlanStream::linear(Tensor, Tensor x, const Weight& w, const Weight&) {
   n_flops_ += 2 * static_cast<uint64_t>(x.n_rows) * static_cast<uint64_t>(w.n_rows) * static_cast<uint64_t>(w.n_cols);
+  take_for_linear(x.n_rows, w);
+}
+
+void PlanStream::take_for_linear(int64_t n_tokens, const Weight& w) {
   WorkspaceScope scope(workspace());
-  workspace().tensor(x.n_rows + 64, x.n_cols);
+  workspace().tensor(n_tokens + 64, w.n_cols);
 }
 
 void PlanStream::attention(Tensor, Tensor q, const KvLayer&, const AttentionParams& params, const StepInputs& step) {

@@ -1,7 +1,13 @@
 // Default bodies of the fused operations: they define the numbers, backends make them fast.
 #include "tensor/stream.h"
 
+#include "tensor/plan_stream.h"
+
 namespace phial {
+
+std::unique_ptr<PlanStream> Device::open_plan_stream(Workspace& workspace) const {
+  return std::make_unique<PlanStream>(workspace);
+}
 
 void Stream::norm_linear(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w, const Weight& bias) {
   WorkspaceScope scope(workspace_);

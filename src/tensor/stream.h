@@ -66,6 +66,7 @@ struct WeightSource {
 enum class WeightUse { matrix, table, vector };  // multiplied; rows looked up; element-wise f32
 
 class Stream;
+class PlanStream;  // plan_stream.h
 
 class Device {
  public:
@@ -75,9 +76,13 @@ class Device {
   virtual Weight load(const WeightSource& source, WeightUse use) = 0;
   /// Bytes a weight will take, without loading it.
   virtual uint64_t weight_bytes(DType dtype, int64_t n_rows, int64_t n_cols, WeightUse use) const = 0;
+  /// Memory for loading that the process keeps afterwards, for all weights together.
+  virtual uint64_t loading_bytes() const { return 0; }
   /// Zeroed, 64-byte aligned memory of the device; throws NOMEM.
   virtual std::shared_ptr<std::byte> allocate(uint64_t n_bytes) = 0;
   virtual std::unique_ptr<Stream> open_stream(Workspace& workspace) = 0;
+  /// A stream that computes nothing and counts what open_stream's would take; default: a bound that holds for any backend.
+  virtual std::unique_ptr<PlanStream> open_plan_stream(Workspace& workspace) const;
 };
 
 /// One ordered queue. Shapes are checked in ops/ (the front door); here they are trusted.

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
+#include <numeric>
 #include <set>
 
 #include "base/system_memory.h"
@@ -148,6 +150,60 @@ TEST_CASE("a dry run counts weights, workspace and products without touching mem
   CHECK(stream.n_flops() == 2ull * 8 * source.n_rows * source.n_cols);
   CHECK(workspace.mark() == before);
   CHECK(workspace.peak() > before);
+}
+
+TEST_CASE("the plan of the CPU takes what its operations take") {
+  constexpr int kThreads = 2;
+  DeviceOptions options;
+  options.pool = std::make_shared<ThreadPool>(kThreads);
+  auto device = open_device("cpu", options);
+  constexpr int64_t kRows = 96, kCols = 256, kHeads = 4, kHeadDim = 32;
+  std::vector<float> values(kRows * kCols, 0.25f);
+  WeightSource source;
+  source.name = "w";
+  source.n_rows = kRows;
+  source.n_cols = kCols;
+  source.read_rows = [&](int64_t begin, int64_t n, std::span<std::byte> out) {
+    std::memcpy(out.data(), values.data() + begin * kCols, static_cast<size_t>(n * kCols) * sizeof(float));
+  };
+  PlanDevice plan_device(*device);
+  const Weight w = device->load(source, WeightUse::matrix), planned = plan_device.load(source, WeightUse::matrix);
+  CHECK(planned.storage->n_bytes() == w.storage->n_bytes());
+
+  const AttentionParams params{kHeads, kHeads, kHeadDim, 1.0f, 0, 0.0f};
+  // One token at a long context shares its splits among the threads; many tokens do not.
+  for (const auto& [n_tokens, n_context] : std::vector<std::pair<int32_t, int32_t>>{{1, 3000}, {1, 64}, {7, 64}, {200, 4096}}) {
+    CAPTURE(n_tokens);
+    CAPTURE(n_context);
+    const auto n_pages = static_cast<int32_t>(pages_for(n_context));
+    const KvFormat format{DType::f16, DType::f16, kHeads, kHeadDim};
+    const KvCache cache(*device, format, 1, n_pages);
+    std::vector<int32_t> positions(static_cast<size_t>(n_tokens)), zeros(positions.size(), 0),
+        pages(static_cast<size_t>(n_pages));
+    std::iota(positions.begin(), positions.end(), n_context - n_tokens);
+    std::iota(pages.begin(), pages.end(), 0);
+    StepInputs step;
+    step.n_tokens = n_tokens;
+    step.n_sequences = 1;
+    step.max_pages = n_pages;
+    step.positions = positions.data();
+    step.sequence_of = step.rope_set = zeros.data();
+    step.page_table = pages.data();
+    const auto run = [&](Workspace& workspace, Stream& stream, const Weight& weight) {
+      const Tensor q = workspace.tensor(n_tokens, kHeads * kHeadDim), out = workspace.tensor(n_tokens, kHeads * kHeadDim);
+      stream.attention(out, q, cache.layers()[0], params, step);
+      const Tensor x = workspace.tensor(n_tokens, kCols), y = workspace.tensor(n_tokens, kRows);
+      stream.linear(y, x, weight, {});
+      stream.linear_add(y, x, weight, {});
+      return workspace.peak();
+    };
+    const std::shared_ptr<std::byte> memory = device->allocate(64 << 20);
+    Workspace real(memory.get(), 64 << 20), counted(nullptr, 1ull << 40);
+    const uint64_t taken = run(real, *device->open_stream(real), w);
+    const auto stream = device->open_plan_stream(counted);
+    CHECK(run(counted, *stream, planned) == taken);
+    CHECK(stream->own_bytes() > 0);
+  }
 }
 
 TEST_CASE("a pool runs on as many workers as it is told") {

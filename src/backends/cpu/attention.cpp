@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "backends/cpu/attention_cut.h"
 #include "backends/cpu/cpu_stream.h"
 #include "backends/cpu/rows.h"
 
@@ -10,7 +11,6 @@ namespace phial::cpu {
 namespace {
 
 constexpr int32_t kSplitTiles = kSplitTokens / kPageTokens;
-constexpr uint64_t kMaxPartialBytes = 4u << 20;
 
 /// Tokens [begin, end) of one sequence, with some of the query heads of one KV head.
 struct Job {
@@ -20,32 +20,27 @@ struct Job {
 /// The step's attention as a list of jobs that is computed, not stored: token runs x KV heads x parts of a head group.
 class Jobs {
  public:
-  Jobs(const AttentionParams& params, const StepInputs& step) : step_(step), group_(params.n_heads / params.n_kv_heads) {
-    heads_ = std::min(group_, kMaxQueries);
-    parts_ = (group_ + heads_ - 1) / heads_;
-    tokens_ = std::max(1, kMaxQueries / heads_);
-    n_columns_ = params.n_kv_heads * parts_;
+  Jobs(const AttentionCut& cut, const StepInputs& step) : cut_(cut), step_(step) {
     for (int32_t t = 0; t < step.n_tokens; t = run_end(t)) ++n_runs_;
   }
 
-  int64_t n_columns() const { return n_columns_; }
+  int64_t n_columns() const { return cut_.n_columns; }
   int64_t n_runs() const { return n_runs_; }
-  /// Of one job.
-  int64_t max_queries() const { return static_cast<int64_t>(heads_) * std::min(tokens_, step_.n_tokens); }
   /// First token of the next run: runs end with the sequence or when they are full.
   int32_t run_end(int32_t t) const {
     int32_t end = t + 1;
-    while (end < step_.n_tokens && end - t < tokens_ && step_.sequence_of[end] == step_.sequence_of[t]) ++end;
+    while (end < step_.n_tokens && end - t < cut_.tokens && step_.sequence_of[end] == step_.sequence_of[t]) ++end;
     return end;
   }
   Job job(int32_t run_begin, int64_t column) const {
-    const int32_t part = static_cast<int32_t>(column % parts_), kv_head = static_cast<int32_t>(column / parts_);
-    return {run_begin, run_end(run_begin), kv_head, kv_head * group_ + part * heads_, std::min(heads_, group_ - part * heads_)};
+    const int32_t part = static_cast<int32_t>(column % cut_.parts), kv_head = static_cast<int32_t>(column / cut_.parts);
+    const int32_t first = part * cut_.heads;
+    return {run_begin, run_end(run_begin), kv_head, kv_head * cut_.group + first, std::min(cut_.heads, cut_.group - first)};
   }
 
  private:
+  const AttentionCut& cut_;
   const StepInputs& step_;
-  int32_t group_, heads_, parts_, tokens_, n_columns_;
   int64_t n_runs_ = 0;
 };
 
@@ -74,11 +69,11 @@ void CpuStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs
 
 void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) {
   const int32_t head_dim = params.head_dim;
-  const Jobs jobs(params, step);
-  const int64_t state_bytes = SoftmaxState::floats(head_dim) * static_cast<int64_t>(sizeof(float));
+  const AttentionCut cut(params);
+  const Jobs jobs(cut, step);
   WorkspaceScope scope(workspace());
   auto states = [&](int64_t n_rows) {
-    return SoftmaxState{reinterpret_cast<float*>(workspace().take(n_rows * state_bytes)), head_dim};
+    return SoftmaxState{reinterpret_cast<float*>(workspace().take(n_rows * cut.state_bytes())), head_dim};
   };
 
   // Where each run begins, and how many splits its last token reaches.
@@ -125,13 +120,11 @@ void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const Attenti
         kernels_.ops.finish(out.row(t) + static_cast<int64_t>(h) * head_dim, total, row++);
   };
 
-  const int64_t n_jobs = jobs.n_runs() * jobs.n_columns(), job_rows = jobs.max_queries();
+  const int64_t n_jobs = cut.n_jobs(jobs.n_runs()), job_rows = cut.job_rows(step.n_tokens);
   auto job_at = [&](int64_t i) { return jobs.job(run_begin[jobs.n_runs() - 1 - i / jobs.n_columns()], i % jobs.n_columns()); };
-  const bool spread_splits = n_splits > 1 && n_jobs < 4 * pool_.size() &&
-                             static_cast<uint64_t>(n_jobs * n_splits * job_rows * state_bytes) <= kMaxPartialBytes;
-  if (!spread_splits) {
+  const SoftmaxState all = states(cut.n_states(jobs.n_runs(), n_splits, step.n_tokens, pool_.size()));
+  if (!cut.spreads_splits(jobs.n_runs(), n_splits, step.n_tokens, pool_.size())) {
     // A job at a time per thread, long ones (late tokens) first.
-    const SoftmaxState all = states(2 * job_rows * pool_.size());
     pool_.parallel_for(n_jobs, 1, [&](int64_t i, int64_t, int worker_id) {
       Worker worker;
       const Job job = job_at(i);
@@ -150,7 +143,7 @@ void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const Attenti
   }
 
   // Few jobs with long contexts: threads take (job, split) pairs, then the splits of each job are merged in order.
-  const SoftmaxState partial = states(n_jobs * n_splits * job_rows), totals = states(n_jobs * job_rows);
+  const SoftmaxState &partial = all, totals{all.row(n_jobs * n_splits * job_rows), head_dim};
   auto state_of = [&](int64_t job, int32_t split) {
     return SoftmaxState{partial.row((job * n_splits + split) * job_rows), head_dim};
   };

@@ -16,8 +16,10 @@ class CpuDevice : public Device {
   std::string description() const override;
   Weight load(const WeightSource& source, WeightUse use) override;
   uint64_t weight_bytes(DType dtype, int64_t n_rows, int64_t n_cols, WeightUse use) const override;
+  uint64_t loading_bytes() const override;
   std::shared_ptr<std::byte> allocate(uint64_t n_bytes) override { return allocate_pages(n_bytes, options_.huge_pages); }
   std::unique_ptr<Stream> open_stream(Workspace& workspace) override;
+  std::unique_ptr<PlanStream> open_plan_stream(Workspace& workspace) const override;
 
  private:
   std::shared_ptr<WeightStorage> load_table(const WeightSource& source);

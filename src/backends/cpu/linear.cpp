@@ -16,7 +16,6 @@ namespace phial::cpu {
 
 namespace {
 
-constexpr int64_t kMaxTokens = 512;  // whose sums are kept at once
 constexpr int64_t kAlign = 64;
 
 int64_t aligned(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
@@ -24,6 +23,20 @@ int64_t aligned(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 const PackedMatrix& packed(const Weight& w) { return static_cast<const PackedMatrix&>(*w.storage); }
 
 }  // namespace
+
+LinearScratchLayout::LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, int64_t n_cols,
+                                         int64_t n_tokens, int n_threads)
+    : own_act(n_tokens <= kTileTokens),
+      from_packed(own_act && format.multiply_packed != nullptr),
+      act_layout(from_packed ? format.packed_act : format.act),
+      n_chunks((n_cols + format.act.chunk_k - 1) / format.act.chunk_k),
+      chunk_stride(n_tokens * act_layout.token_bytes()),
+      act_bytes(aligned(n_chunks * chunk_stride)),
+      sum_bytes(aligned(n_tokens * kMaxPanels * kPanelRows * 4)),
+      panel_bytes(kMaxPanels * aligned(format.panel_bytes)),
+      packed_bytes(is_packed ? 0 : kMaxPanels * aligned(layout.panel_bytes)),
+      thread_bytes(sum_bytes + panel_bytes + packed_bytes + (own_act ? act_bytes : 0) + 4096),
+      total_bytes((own_act ? 0 : act_bytes) + thread_bytes * n_threads) {}
 
 /// Memory of the linear operations, kept between them; grows to the largest product seen.
 struct LinearScratch {
@@ -94,44 +107,37 @@ struct LinearJob {
 };
 
 void CpuStream::run_linear(const LinearJob& job) {
-  for (int64_t begin = 0; begin < job.x.n_rows; begin += kMaxTokens)
-    run_linear_block(job, begin, std::min(kMaxTokens, job.x.n_rows - begin));
+  for (int64_t begin = 0; begin < job.x.n_rows; begin += kMaxLinearTokens)
+    run_linear_block(job, begin, std::min(kMaxLinearTokens, job.x.n_rows - begin));
 }
 
 void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int64_t n_tokens) {
   const LinearFormat& format = job.w->format();
   const PanelLayout& layout = job.w->layout();
   const LinearKernels& kernels = kernels_.linear;
-  const int64_t n_cols = job.x.n_cols, chunk_k = format.act.chunk_k;
-  const int64_t n_chunks = (n_cols + chunk_k - 1) / chunk_k, blocks_per_chunk = chunk_k / format_info(format.dtype).block_values;
+  const int64_t n_cols = job.x.n_cols;
+  const int64_t blocks_per_chunk = format.act.chunk_k / format_info(format.dtype).block_values;
   const int64_t n_tiles = (n_tokens + kTileTokens - 1) / kTileTokens;
   const int64_t n_row_blocks = (layout.n_panels + kMaxPanels - 1) / kMaxPanels;
-  const bool own_act = n_tiles == 1, from_packed = own_act && format.multiply_packed != nullptr;
-  const ActLayout& act_layout = from_packed ? format.packed_act : format.act;
-  const int64_t token_bytes = act_layout.token_bytes(), chunk_stride = n_tokens * token_bytes;
-  const int64_t act_bytes = aligned(n_chunks * chunk_stride);
-
-  const int64_t sum_bytes = aligned(n_tokens * kMaxPanels * kPanelRows * 4),
-                panel_bytes = kMaxPanels * aligned(format.panel_bytes);
-  const int64_t packed_bytes = job.w->is_packed() ? 0 : kMaxPanels * aligned(layout.panel_bytes);
-  const int64_t thread_bytes = sum_bytes + panel_bytes + packed_bytes + (own_act ? act_bytes : 0) + 4096;
-  std::byte* const scratch = linear_scratch_->take((own_act ? 0 : act_bytes) + thread_bytes * pool_.size());
-  std::byte* const thread_scratch = scratch + (own_act ? 0 : act_bytes);
+  const LinearScratchLayout at(format, layout, job.w->is_packed(), n_cols, n_tokens, pool_.size());
+  std::byte* const scratch = linear_scratch_->take(at.total_bytes);
+  std::byte* const thread_scratch = scratch + (at.own_act ? 0 : at.act_bytes);
 
   std::atomic<int64_t> next_block{0};
   pool_.run([&](int worker) noexcept {
-    std::byte* own = thread_scratch + worker * thread_bytes;
+    std::byte* own = thread_scratch + worker * at.thread_bytes;
     float* const sums = reinterpret_cast<float*>(own);
-    std::byte* const panels = own + sum_bytes;
-    std::byte* const packed_scratch = panels + panel_bytes;
-    std::byte* const act = own_act ? packed_scratch + packed_bytes : scratch;
+    std::byte* const panels = own + at.sum_bytes;
+    std::byte* const packed_scratch = panels + at.panel_bytes;
+    std::byte* const act = at.own_act ? packed_scratch + at.packed_bytes : scratch;
 
     const auto quantize = [&](int64_t tile) {
       const int64_t t = tile * kTileTokens;
       const int n = static_cast<int>(std::min<int64_t>(kTileTokens, n_tokens - t));
-      kernels.quantize_tile(act_layout, job.x.row(first_token + t), job.x.stride, n, n_cols, act + t * token_bytes, chunk_stride);
+      kernels.quantize_tile(at.act_layout, job.x.row(first_token + t), job.x.stride, n, n_cols,
+                            act + t * at.act_layout.token_bytes(), at.chunk_stride);
     };
-    if (own_act) {
+    if (at.own_act) {
       quantize(0);
     } else {
       for (int64_t tile = worker; tile < n_tiles; tile += pool_.size()) quantize(tile);
@@ -144,18 +150,18 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       const std::byte* source[kMaxPanels] = {};
       for (int p = 0; p < n_panels; ++p)
         source[p] = job.w->panel(first_panel + p, packed_scratch + p * aligned(layout.panel_bytes));
-      if (from_packed) {
+      if (at.from_packed) {
         for (int p = 0; p < n_panels; ++p) {
           std::memset(sums, 0, static_cast<size_t>(n_tokens * kPanelRows) * sizeof(float));
           const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
-          format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, act, chunk_stride,
+          format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, act, at.chunk_stride,
                                  static_cast<int>(n_tokens), sums);
           job.finish(sums, first_token, n_tokens, (first_panel + p) * kPanelRows, 1);
         }
         continue;
       }
       std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
-      for (int64_t c = 0; c < n_chunks; ++c) {
+      for (int64_t c = 0; c < at.n_chunks; ++c) {
         const int64_t b = c * blocks_per_chunk;
         const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - b));
         for (int p = 0; p < n_panels; ++p) {
@@ -163,7 +169,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
           const auto* halves = reinterpret_cast<const uint16_t*>(source[p]) + b * kPanelRows;
           format.unpack(lines, halves, n_blocks, panels + p * format.panel_bytes);
         }
-        format.multiply(panels, n_panels, n_blocks, act + c * chunk_stride, static_cast<int>(n_tokens), sums);
+        format.multiply(panels, n_panels, n_blocks, act + c * at.chunk_stride, static_cast<int>(n_tokens), sums);
       }
       job.finish(sums, first_token, n_tokens, first_panel * kPanelRows, n_panels);
     }

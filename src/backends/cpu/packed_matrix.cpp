@@ -66,7 +66,7 @@ PackedMatrix::PackedMatrix(const LinearFormat& format, const WeightSource& sourc
       (CheckedSize(static_cast<uint64_t>(layout_.panel_bytes)) * static_cast<uint64_t>(layout_.n_panels)).value(), huge_pages);
   // Each thread reads a few panels' rows into its own small buffer and packs them from cache.
   const int64_t panel_source = std::max<int64_t>(1, row_bytes_ * kPanelRows);
-  const int64_t piece = std::clamp<int64_t>((512 << 10) / panel_source, 1, 64);
+  const int64_t piece = std::clamp<int64_t>(kPackPieceBytes / panel_source, 1, 64);
   std::vector<std::vector<std::byte>> buffers(static_cast<size_t>(pool.size()));
   pool.parallel_for(layout_.n_panels, piece, [&](int64_t begin, int64_t end, int worker) {
     const int64_t first = begin * kPanelRows, n = std::min(end * kPanelRows, n_rows_) - first;

@@ -24,6 +24,8 @@ struct PanelLayout {
   int64_t panel_bytes;  // head and lines
 };
 
+inline constexpr int64_t kPackPieceBytes = 512 << 10;  // read and packed at once by one thread
+
 class PackedMatrix : public WeightStorage {
  public:
   PackedMatrix(const LinearFormat& format, const WeightSource& source, ThreadPool& pool, bool huge_pages, bool low_memory);
@@ -41,6 +43,20 @@ class PackedMatrix : public WeightStorage {
   int64_t n_rows_, row_bytes_;
   std::shared_ptr<std::byte> memory_;
   std::function<const std::byte*(int64_t)> mapped_rows_;
+};
+
+inline constexpr int64_t kMaxLinearTokens = 512;  // whose sums are kept at once
+
+/// Scratch memory of one product: the activations (once, or for each thread when they are one tile), and for each thread
+/// its sums, its unpacked panels and, when the matrix is not packed, room to pack.
+struct LinearScratchLayout {
+  LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, int64_t n_cols, int64_t n_tokens,
+                      int n_threads);
+
+  bool own_act;      // each thread has the activations for itself
+  bool from_packed;  // panels are multiplied without unpacking
+  ActLayout act_layout;
+  int64_t n_chunks, chunk_stride, act_bytes, sum_bytes, panel_bytes, packed_bytes, thread_bytes, total_bytes;
 };
 
 /// Packs 16 rows (fewer at the end of a matrix: nullptr, which count as zeros) into one panel.

@@ -1,6 +1,7 @@
 // The reference device: ordinary memory, weights as the file has them.
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 
 #include "backends/reference/reference_stream.h"
 #include "base/checked.h"
@@ -33,11 +34,13 @@ class ReferenceDevice final : public Device {
   }
 
   std::shared_ptr<std::byte> allocate(uint64_t n_bytes) override {
-    const uint64_t size = CheckedSize(n_bytes).aligned(64).value();
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, size ? size : 64));
+    // calloc: large blocks come zeroed from the system and cost nothing until they are touched.
+    std::size_t room = (CheckedSize(n_bytes ? n_bytes : 1) + 64).value();
+    void* memory = std::calloc(room, 1);
     if (!memory) fail(ErrorCode::no_memory, "{} bytes of memory wanted; use a smaller context or model", n_bytes);
-    std::fill_n(memory, size, std::byte{0});
-    return {memory, [](std::byte* p) { std::free(p); }};
+    void* aligned = memory;
+    std::align(64, n_bytes, aligned, room);
+    return {static_cast<std::byte*>(aligned), [memory](std::byte*) { std::free(memory); }};
   }
 
   std::unique_ptr<Stream> open_stream(Workspace& workspace) override { return std::make_unique<ReferenceStream>(workspace); }
