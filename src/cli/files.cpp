@@ -2,6 +2,7 @@
 #include "files.h"
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -12,6 +13,7 @@ namespace phial::cli {
 
 std::string read_input(const std::string& path) {
   if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  if (std::filesystem::is_directory(path)) throw Usage("cannot read " + path + ": it is a folder");
   std::ifstream in(path, std::ios::binary);
   if (!in) throw Usage("cannot read " + path + ": " + std::strerror(errno));
   std::string text{std::istreambuf_iterator<char>(in), {}};
