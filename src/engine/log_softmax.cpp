@@ -6,7 +6,8 @@
 
 #include "ops/numerics.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// The choice among clones runs before a thread sanitizer is ready.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define PHIAL_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define PHIAL_CLONES
