@@ -107,6 +107,12 @@ class Session {
   /// Samples until the end; on_token(id) returns false to stop. The tokens, an end-of-generation token included, become part
   /// of the text.
   virtual StopReason generate(const SamplerParams& params, int64_t n_predict, const std::function<bool(int32_t)>& on_token) = 0;
+  /// Writes the text with its KV cache, and a note of the caller's, to a file (whole or not at all). The first save or load of
+  /// a model reads the model's files once, to know them by their hash.
+  virtual void save(const std::string& path, const std::string& note = "") = 0;
+  /// Goes on where save() stopped, bit for bit, and returns the note. A file that is damaged or belongs to another model, KV
+  /// type or version is refused (TRUNC, MAGIC, VERSION, STATE; CONTEXT when it does not fit) and the session stays as it was.
+  virtual std::string load(const std::string& path) = 0;
   virtual std::span<const int32_t> tokens() const = 0;
   virtual std::span<const float> last_logits() const = 0;
   virtual const Timings& timings() const = 0;

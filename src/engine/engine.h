@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
+#include "engine/model_identity.h"
 #include "engine/runner.h"
 #include "model/config.h"
 #include "model/decoder.h"
@@ -26,8 +28,18 @@ struct Engine {
   int n_sequences = 1;
   std::atomic<int> n_open{0};
 
+  // What the model is: hashed when a session is first saved or loaded.
+  std::vector<std::shared_ptr<InputFile>> files;
+  std::vector<std::string> override_kv;
+  std::shared_ptr<ThreadPool> pool;
+  const ModelIdentity& identity();
+
   /// Throws TOKEN for an id out of range, CONTEXT for a text that does not fit.
   void check_text(std::span<const int32_t> tokens) const;
+
+ private:
+  std::once_flag identified_;
+  ModelIdentity identity_{};
 };
 
 std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn& progress);

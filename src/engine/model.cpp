@@ -61,6 +61,11 @@ void Engine::check_text(std::span<const int32_t> tokens) const {
            config.vocab_size - 1);
 }
 
+const ModelIdentity& Engine::identity() {
+  std::call_once(identified_, [this] { identity_ = identify_model(files, override_kv, *pool); });
+  return identity_;
+}
+
 std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn& progress) {
   const auto begin = std::chrono::steady_clock::now();
   OpenedModel opened = open_model(options);
@@ -70,6 +75,9 @@ std::shared_ptr<Engine> load_engine(const RunOptions& options, const ProgressFn&
   engine->tokenizer = opened.tokenizer;
   const std::shared_ptr<GgufFile> file = opened.file;
   const Architecture& arch = *opened.arch;
+  engine->files = file->files();
+  engine->override_kv = options.override_kv;
+  engine->pool = opened.pool;
   if (options.n_gpu_layers > 0) info.notes.push_back("no GPU backend in this build: all layers run on the CPU");
 
   const MemoryPlan plan = MemoryPlanner(opened, options).choose(available_memory());

@@ -41,6 +41,7 @@ class Runner {
   const RunnerLimits& limits() const { return limits_; }
   uint64_t kv_bytes() const { return kv_.n_bytes(); }
   PagePool& pool() { return pool_; }
+  KvCache& kv() { return kv_; }
   ThreadPool& threads() { return *threads_; }
   /// Held by who calls anything below, or touches the pool.
   std::mutex& mutex() { return mutex_; }

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
+#include "engine/session_file.h"
 
 namespace phial {
 namespace {
@@ -84,6 +85,37 @@ class EngineSession final : public Session {
     }
     timings_.generate_seconds += watch.seconds();
     return reason;
+  }
+
+  void save(const std::string& path, const std::string& note) override {
+    const ModelIdentity& model = engine_->identity();
+    std::lock_guard lock(engine_->runner->mutex());
+    write_session(path, model, engine_->runner->kv(), sequence_, note);
+  }
+
+  std::string load(const std::string& path) override {
+    Runner& runner = *engine_->runner;
+    const SessionReader file(path, engine_->identity(), runner.kv());
+    engine_->check_text(file.tokens());
+    std::lock_guard lock(runner.mutex());
+    const int64_t n_pages = pages_for(file.n_computed());
+    if (n_pages > runner.pool().n_free() + static_cast<int64_t>(sequence_.pages.size()))
+      fail(ErrorCode::busy, "the session takes {} pages of the KV cache, {} of {} are free; wait for other sequences to end",
+           n_pages, runner.pool().n_free(), runner.pool().n_pages());
+    runner.forget(sequence_);
+    sequence_.tokens.clear();
+    logits_.clear();
+    PHIAL_CHECK(runner.pool().grow(sequence_.pages, n_pages));
+    file.read_pages(runner.kv(), sequence_.pages);  // a file that changes under us leaves an empty session
+    sequence_.tokens = file.tokens();
+    sequence_.rope_set = file.rope_set();
+    // The last token is computed anew for its logits: the same numbers, since nothing depends on how steps are cut.
+    sequence_.n_computed = std::min(file.n_computed(), std::max<int64_t>(static_cast<int64_t>(sequence_.tokens.size()), 1) - 1);
+    runner.pool().shrink(sequence_.pages, pages_for(sequence_.n_computed));
+    timings_ = {};
+    timings_.load_seconds = engine_->load_seconds;
+    timings_.n_cached = sequence_.n_computed;
+    return file.note();
   }
 
   std::span<const int32_t> tokens() const override { return sequence_.tokens; }

@@ -32,8 +32,16 @@ class KvCache {
 
   std::span<const KvLayer> layers() const { return layers_; }
   uint64_t n_bytes() const { return n_bytes_; }
+  const KvFormat& format() const { return format_; }
+
+  /// Bytes of one page over all layers: for each layer its K page, then its V page.
+  uint64_t page_bytes() const { return kv_bytes_per_page(format_, static_cast<int64_t>(layers_.size())); }
+  /// Copies a page whose first n_used slots hold tokens; the others, which may hold an older text, are zeros in the copy.
+  void read_page(int32_t page, int32_t n_used, std::span<std::byte> out) const;
+  void write_page(int32_t page, std::span<const std::byte> bytes);
 
  private:
+  KvFormat format_;
   std::vector<std::shared_ptr<std::byte>> memory_;
   std::vector<KvLayer> layers_;
   uint64_t n_bytes_ = 0;
