@@ -1,5 +1,5 @@
 // The CPU's stream: each operation is one parallel region on the device's thread pool.
-// A file per group of operations: linear.cpp, norm.cpp, elementwise.cpp, rope.cpp, kv_store.cpp, attention.cpp.
+// A file per group of operations: linear.cpp, elementwise.cpp, attention.cpp.
 #pragma once
 
 #include <memory>
@@ -29,6 +29,8 @@ class CpuStream : public Stream {
   void attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) override;
 
   void linear_add(Tensor residual, Tensor x, const Weight& w, const Weight& bias) override;
+  void norm_linear(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w, const Weight& bias) override;
+  void norm_linear_swiglu(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w_gate_up) override;
 
  private:
   void run_linear(const LinearJob& job);

@@ -1,8 +1,9 @@
 // Matrix products: loading of matrices and the linear operations.
 //
-// One parallel region: the activations are quantized tile by tile (a single tile by every thread for itself, without a
-// barrier), then threads take blocks of two panels (32 rows). For each chunk of k the block is unpacked into first-level
-// cache and multiplied with all tokens, whose sums lie in second-level cache.
+// One parallel region: the activations are normalized if asked and quantized tile by tile (a single tile by every thread for
+// itself, without a barrier), then threads take blocks of two panels (32 rows; a gate panel and its up panel where SwiGLU
+// follows). For each chunk of k the block is unpacked into first-level cache and multiplied with all tokens, whose sums lie in
+// second-level cache.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -24,8 +25,8 @@ const PackedMatrix& packed(const Weight& w) { return static_cast<const PackedMat
 
 }  // namespace
 
-LinearScratchLayout::LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, int64_t n_cols,
-                                         int64_t n_tokens, int n_threads)
+LinearScratchLayout::LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, bool normalizes,
+                                         int64_t n_cols, int64_t n_tokens, int n_threads)
     : own_act(n_tokens <= kTileTokens),
       from_packed(own_act && format.multiply_packed != nullptr),
       act_layout(from_packed ? format.packed_act : format.act),
@@ -35,7 +36,8 @@ LinearScratchLayout::LinearScratchLayout(const LinearFormat& format, const Panel
       sum_bytes(aligned(n_tokens * kMaxPanels * kPanelRows * 4)),
       panel_bytes(kMaxPanels * aligned(format.panel_bytes)),
       packed_bytes(is_packed ? 0 : kMaxPanels * aligned(layout.panel_bytes)),
-      thread_bytes(sum_bytes + panel_bytes + packed_bytes + (own_act ? act_bytes : 0) + 4096),
+      norm_bytes(normalizes ? aligned(kTileTokens * n_cols * 4) : 0),
+      thread_bytes(sum_bytes + panel_bytes + packed_bytes + norm_bytes + (own_act ? act_bytes : 0) + 4096),
       total_bytes((own_act ? 0 : act_bytes) + thread_bytes * n_threads) {}
 
 /// Memory of the linear operations, kept between them; grows to the largest product seen.
@@ -79,28 +81,49 @@ CpuStream::CpuStream(Workspace& workspace, ThreadPool& pool, const KernelTable& 
 
 CpuStream::~CpuStream() = default;
 
-/// What becomes of the sums of a block of rows.
+/// A product with what comes before it and what becomes of its sums.
 struct LinearJob {
-  enum class End { write, add } end = End::write;
+  enum class End { write, add, swiglu } end = End::write;
   Tensor out, x;
   const PackedMatrix* w = nullptr;
   const float* bias = nullptr;
+  const float* norm = nullptr;  // rows of x are normalized first
+  float norm_eps = 0;
 
-  /// sums [n][n_panels * 16] of tokens [first_token, + n), rows [first_row, + n_panels * 16).
-  void finish(const float* sums, int64_t first_token, int64_t n, int64_t first_row, int n_panels) const {
-    const int64_t n_rows = std::min<int64_t>(n_panels * kPanelRows, out.n_cols - first_row);
-    for (int64_t t = 0; t < n; ++t, sums += n_panels * kPanelRows) {
-      float* to = out.row(first_token + t) + first_row;
-      if (end == End::write) {
-        if (bias)
-          for (int64_t r = 0; r < n_rows; ++r) to[r] = sums[r] + bias[first_row + r];
-        else
-          std::memcpy(to, sums, static_cast<size_t>(n_rows) * sizeof(float));
-      } else {
-        if (bias)
-          for (int64_t r = 0; r < n_rows; ++r) to[r] += sums[r] + bias[first_row + r];
-        else
-          for (int64_t r = 0; r < n_rows; ++r) to[r] += sums[r];
+  int64_t n_panels() const { return w->layout().n_panels; }
+  int64_t n_blocks() const { return end == End::swiglu ? n_panels() / 2 : (n_panels() + kMaxPanels - 1) / kMaxPanels; }
+  /// Panels of a block of rows.
+  int block_panels(int64_t block, int64_t (&panel)[kMaxPanels]) const {
+    if (end == End::swiglu) {
+      panel[0] = block, panel[1] = block + n_panels() / 2;
+      return 2;
+    }
+    panel[0] = block * kMaxPanels, panel[1] = panel[0] + 1;
+    return panel[1] < n_panels() ? 2 : 1;
+  }
+
+  /// sums[p]: of panel p of the block, [n] tokens `stride` apart, from first_token on.
+  void finish(const OpKernels& ops, const float* const (&sums)[kMaxPanels], int64_t stride, int64_t first_token, int64_t n,
+              int64_t block, int n_panels) const {
+    if (end == End::swiglu) {
+      for (int64_t t = 0; t < n; ++t)
+        ops.swiglu(out.row(first_token + t) + block * kPanelRows, sums[0] + t * stride, sums[1] + t * stride, kPanelRows);
+      return;
+    }
+    for (int64_t t = 0; t < n; ++t) {
+      for (int p = 0; p < n_panels; ++p) {
+        const int64_t row = (block * kMaxPanels + p) * kPanelRows;
+        float* to = out.row(first_token + t) + row;
+        const float* from = sums[p] + t * stride;
+        const int64_t n_rows = std::min<int64_t>(kPanelRows, out.n_cols - row);
+        if (n_rows == kPanelRows && !bias) {  // a constant length
+          for (int r = 0; r < kPanelRows; ++r) to[r] = end == End::add ? to[r] + from[r] : from[r];
+          continue;
+        }
+        for (int64_t r = 0; r < n_rows; ++r) {
+          const float value = bias ? from[r] + bias[row + r] : from[r];
+          to[r] = end == End::add ? to[r] + value : value;
+        }
       }
     }
   }
@@ -118,24 +141,40 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
   const int64_t n_cols = job.x.n_cols;
   const int64_t blocks_per_chunk = format.act.chunk_k / format_info(format.dtype).block_values;
   const int64_t n_tiles = (n_tokens + kTileTokens - 1) / kTileTokens;
-  const int64_t n_row_blocks = (layout.n_panels + kMaxPanels - 1) / kMaxPanels;
-  const LinearScratchLayout at(format, layout, job.w->is_packed(), n_cols, n_tokens, pool_.size());
+  const int64_t n_row_blocks = job.n_blocks();
+  const LinearScratchLayout at(format, layout, job.w->is_packed(), job.norm != nullptr, n_cols, n_tokens, pool_.size());
   std::byte* const scratch = linear_scratch_->take(at.total_bytes);
   std::byte* const thread_scratch = scratch + (at.own_act ? 0 : at.act_bytes);
 
+  // Few tokens: long runs of blocks, which the memory's prefetchers follow, get shorter towards the end.
   std::atomic<int64_t> next_block{0};
+  const auto take = [&](int64_t& end) {
+    int64_t begin = next_block.load(std::memory_order_relaxed);
+    do {
+      end = begin + (at.own_act ? std::max<int64_t>(1, (n_row_blocks - begin) / (4 * pool_.size())) : 1);
+    } while (!next_block.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    end = std::min(end, n_row_blocks);
+    return begin;
+  };
   pool_.run([&](int worker) noexcept {
     std::byte* own = thread_scratch + worker * at.thread_bytes;
     float* const sums = reinterpret_cast<float*>(own);
     std::byte* const panels = own + at.sum_bytes;
     std::byte* const packed_scratch = panels + at.panel_bytes;
-    std::byte* const act = at.own_act ? packed_scratch + at.packed_bytes : scratch;
+    float* const normalized = reinterpret_cast<float*>(packed_scratch + at.packed_bytes);
+    std::byte* const act = at.own_act ? packed_scratch + at.packed_bytes + at.norm_bytes : scratch;
 
     const auto quantize = [&](int64_t tile) {
       const int64_t t = tile * kTileTokens;
       const int n = static_cast<int>(std::min<int64_t>(kTileTokens, n_tokens - t));
-      kernels.quantize_tile(at.act_layout, job.x.row(first_token + t), job.x.stride, n, n_cols,
-                            act + t * at.act_layout.token_bytes(), at.chunk_stride);
+      const float* rows = job.x.row(first_token + t);
+      int64_t stride = job.x.stride;
+      if (job.norm) {
+        for (int i = 0; i < n; ++i)
+          kernels_.ops.rms_norm(normalized + i * n_cols, rows + i * stride, job.norm, n_cols, job.norm_eps);
+        rows = normalized, stride = n_cols;
+      }
+      kernels.quantize_tile(at.act_layout, rows, stride, n, n_cols, act + t * at.act_layout.token_bytes(), at.chunk_stride);
     };
     if (at.own_act) {
       quantize(0);
@@ -144,34 +183,35 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       pool_.barrier(worker);
     }
 
-    for (int64_t block; (block = next_block.fetch_add(1, std::memory_order_relaxed)) < n_row_blocks;) {
-      const int64_t first_panel = block * kMaxPanels;
-      const int n_panels = static_cast<int>(std::min<int64_t>(kMaxPanels, layout.n_panels - first_panel));
+    int64_t end = 0;
+    for (int64_t block = take(end); block < end; block = block + 1 < end ? block + 1 : take(end)) {
+      int64_t panel[kMaxPanels];
+      const int n_panels = job.block_panels(block, panel);
+      // Panels side by side for each token, or, from packed lines, one panel after the other.
+      const int64_t sum_stride = at.from_packed ? kPanelRows : n_panels * kPanelRows;
+      float* const panel_sums[kMaxPanels] = {sums, sums + (at.from_packed ? n_tokens * kPanelRows : kPanelRows)};
       const std::byte* source[kMaxPanels] = {};
-      for (int p = 0; p < n_panels; ++p)
-        source[p] = job.w->panel(first_panel + p, packed_scratch + p * aligned(layout.panel_bytes));
+      for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(panel[p], packed_scratch + p * aligned(layout.panel_bytes));
+      std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
       if (at.from_packed) {
         for (int p = 0; p < n_panels; ++p) {
-          std::memset(sums, 0, static_cast<size_t>(n_tokens * kPanelRows) * sizeof(float));
           const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
           format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, act, at.chunk_stride,
-                                 static_cast<int>(n_tokens), sums);
-          job.finish(sums, first_token, n_tokens, (first_panel + p) * kPanelRows, 1);
+                                 static_cast<int>(n_tokens), panel_sums[p]);
         }
-        continue;
-      }
-      std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
-      for (int64_t c = 0; c < at.n_chunks; ++c) {
-        const int64_t b = c * blocks_per_chunk;
-        const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - b));
-        for (int p = 0; p < n_panels; ++p) {
-          const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes + b * format.pack.n_lines * 64;
-          const auto* halves = reinterpret_cast<const uint16_t*>(source[p]) + b * kPanelRows;
-          format.unpack(lines, halves, n_blocks, panels + p * format.panel_bytes);
+      } else {
+        for (int64_t c = 0; c < at.n_chunks; ++c) {
+          const int64_t b = c * blocks_per_chunk;
+          const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - b));
+          for (int p = 0; p < n_panels; ++p) {
+            const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes + b * format.pack.n_lines * 64;
+            const auto* halves = reinterpret_cast<const uint16_t*>(source[p]) + b * kPanelRows;
+            format.unpack(lines, halves, n_blocks, panels + p * format.panel_bytes);
+          }
+          format.multiply(panels, n_panels, n_blocks, act + c * at.chunk_stride, static_cast<int>(n_tokens), sums);
         }
-        format.multiply(panels, n_panels, n_blocks, act + c * at.chunk_stride, static_cast<int>(n_tokens), sums);
       }
-      job.finish(sums, first_token, n_tokens, first_panel * kPanelRows, n_panels);
+      job.finish(kernels_.ops, {panel_sums[0], panel_sums[1]}, sum_stride, first_token, n_tokens, block, n_panels);
     }
   });
 }
@@ -182,6 +222,16 @@ void CpuStream::linear(Tensor out, Tensor x, const Weight& w, const Weight& bias
 
 void CpuStream::linear_add(Tensor residual, Tensor x, const Weight& w, const Weight& bias) {
   run_linear({LinearJob::End::add, residual, x, &packed(w), vector_values(bias)});
+}
+
+void CpuStream::norm_linear(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w, const Weight& bias) {
+  if (!fuses_norm(x, norm)) return Stream::norm_linear(out, x, norm, eps, w, bias);
+  run_linear({LinearJob::End::write, out, x, &packed(w), vector_values(bias), vector_values(norm), eps});
+}
+
+void CpuStream::norm_linear_swiglu(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w_gate_up) {
+  if (!fuses_swiglu(out, x, norm)) return Stream::norm_linear_swiglu(out, x, norm, eps, w_gate_up);
+  run_linear({LinearJob::End::swiglu, out, x, &packed(w_gate_up), nullptr, vector_values(norm), eps});
 }
 
 }  // namespace phial::cpu

@@ -48,16 +48,23 @@ class PackedMatrix : public WeightStorage {
 inline constexpr int64_t kMaxLinearTokens = 512;  // whose sums are kept at once
 
 /// Scratch memory of one product: the activations (once, or for each thread when they are one tile), and for each thread
-/// its sums, its unpacked panels and, when the matrix is not packed, room to pack.
+/// its sums, its unpacked panels, when the matrix is not packed room to pack, and when rows are normalized a tile of them.
 struct LinearScratchLayout {
-  LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, int64_t n_cols, int64_t n_tokens,
-                      int n_threads);
+  LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, bool normalizes, int64_t n_cols,
+                      int64_t n_tokens, int n_threads);
 
   bool own_act;      // each thread has the activations for itself
   bool from_packed;  // panels are multiplied without unpacking
   ActLayout act_layout;
-  int64_t n_chunks, chunk_stride, act_bytes, sum_bytes, panel_bytes, packed_bytes, thread_bytes, total_bytes;
+  int64_t n_chunks, chunk_stride, act_bytes, sum_bytes, panel_bytes, packed_bytes, norm_bytes, thread_bytes, total_bytes;
 };
+
+/// Whole rows are normalized inside the product, not each head.
+inline bool fuses_norm(const Tensor& x, const Weight& norm) { return norm.n_cols == x.n_cols; }
+/// SwiGLU inside the product takes a gate panel and its up panel: neither may hold rows of the other.
+inline bool fuses_swiglu(const Tensor& out, const Tensor& x, const Weight& norm) {
+  return fuses_norm(x, norm) && out.n_cols % kPanelRows == 0;
+}
 
 /// Packs 16 rows (fewer at the end of a matrix: nullptr, which count as zeros) into one panel.
 void pack_panel(const LinearFormat& format, const PanelLayout& layout, const std::byte* const rows[kPanelRows], std::byte* out);

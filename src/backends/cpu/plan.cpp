@@ -15,6 +15,16 @@ class CpuPlanStream final : public PlanStream {
       : PlanStream(workspace), kernels_(kernels), n_threads_(n_threads) {}
 
   void linear_add(Tensor residual, Tensor x, const Weight& w, const Weight& bias) override { linear(residual, x, w, bias); }
+  void norm_linear(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w, const Weight& bias) override {
+    if (!fuses_norm(x, norm)) return Stream::norm_linear(out, x, norm, eps, w, bias);
+    normalizes_ = true;
+    linear(out, x, w, bias);
+    normalizes_ = false;
+  }
+  void norm_linear_swiglu(Tensor out, Tensor x, const Weight& norm, float eps, const Weight& w_gate_up) override {
+    if (!fuses_swiglu(out, x, norm)) return Stream::norm_linear_swiglu(out, x, norm, eps, w_gate_up);
+    norm_linear(out, x, norm, eps, w_gate_up, {});
+  }
 
   void attention(Tensor, Tensor q, const KvLayer&, const AttentionParams& params, const StepInputs& step) override {
     WorkspaceScope scope(workspace());
@@ -33,13 +43,15 @@ class CpuPlanStream final : public PlanStream {
     if (!format) return PlanStream::take_for_linear(n_tokens, w);  // loading will refuse it
     const bool is_packed = !static_cast<const PlannedStorage&>(*w.storage).mapped;
     const PanelLayout layout(*format, w.n_rows, w.n_cols);
-    const LinearScratchLayout at(*format, layout, is_packed, w.n_cols, std::min(n_tokens, kMaxLinearTokens), n_threads_);
+    const LinearScratchLayout at(*format, layout, is_packed, normalizes_, w.n_cols, std::min(n_tokens, kMaxLinearTokens),
+                                 n_threads_);
     own(static_cast<uint64_t>(at.total_bytes));
   }
 
  private:
   const LinearKernels& kernels_;
   int n_threads_;
+  bool normalizes_ = false;  // the product that is being planned
 };
 
 }  // namespace

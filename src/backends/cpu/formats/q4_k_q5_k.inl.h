@@ -72,11 +72,9 @@ struct Q45_KFormat {
     add_scaled<T>(sum, low_sum, scales.scale[2 * pair]);
     add_scaled<T>(sum, high_sum, scales.scale[2 * pair + 1]);
     if constexpr ((pair + 1) * 64 % kGroup == 0) {
+      end_group<Q45_KFormat>(scales, sum, act, pair * 64 / kGroup, acc, 16);
       PHIAL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        end_group<Q45_KFormat>(scales, sum[t], act, pair * 64 / kGroup, t, acc + t * 16);
-        sum[t] = zero_i32();
-      }
+      for (int t = 0; t < T; ++t) sum[t] = zero_i32();
     }
     if constexpr (pair < 3) multiply_pairs<T, pair + 1>(bits, nibbles, scales, act, sum, acc);
   }

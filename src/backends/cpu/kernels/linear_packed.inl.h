@@ -44,10 +44,8 @@ inline void multiply_quarters(const uint8_t* lines, const Scales& scales, const 
       for (int j = 0; j < 4; ++j) add_scaled<T>(sum, part[j], scales.scale[half * 8 + 2 * j + pass]);
     }
     if ((half + 1) * 128 % F::kGroup != 0) continue;
+    end_group<F>(scales, sum, act, half * 128 / F::kGroup, acc, 16);
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) {
-      end_group<F>(scales, sum[t], act, half * 128 / F::kGroup, t, acc + t * 16);
-      sum[t] = zero_i32();
-    }
+    for (int t = 0; t < T; ++t) sum[t] = zero_i32();
   }
 }

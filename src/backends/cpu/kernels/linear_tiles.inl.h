@@ -37,6 +37,9 @@ inline void prefetch_next(const std::byte* record, const float* acc, int i) {
   for (int line = 0; line < n_acc; ++line) __builtin_prefetch(acc + (acc_lines + i * n_acc + line) * 16, 1);
 }
 
+/// The compiler moves no load or store across it.
+inline void memory_barrier() { __asm__ volatile("" ::: "memory"); }
+
 // Integer scales per sub-block of kSub values, one d (and m) per block of 256.
 template <int kSub_, bool kMin_>
 struct alignas(64) SubBlockScales {
@@ -51,29 +54,42 @@ struct alignas(64) SubBlockPanel : SubBlockScales<kSub, kMin> {
   uint8_t q[kChunkK / 4][64];
 };
 
-/// t = I d (+ M m); acc = fma(t, s, acc), for one token and panel.
+/// t = I d (+ M m); acc = fma(t, s, acc), for one panel and T tokens whose acc are `stride` apart. What the tokens share is
+/// loaded once: loads are what is short here.
 template <class F, class Panel, int T>
-inline void end_group(const Panel& panel, I32x16 sum, const ActRecord<T>& act, int g, int t, float* acc) {
-  F32x16 value = mul(to_f32(sum), load(panel.d));
+inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const ActRecord<T>& act, int g, float* acc, int stride) {
+  memory_barrier();  // else the sums of the next group are loaded before they are needed, and spilled
+  constexpr int n_pairs = Panel::kMin ? F::kGroup / Panel::kSub / 2 : 0;
+  const F32x16 d = load(panel.d);
+  F32x16 value[T];
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) value[t] = mul(to_f32(sum[t]), d);
   if constexpr (Panel::kMin) {
-    constexpr int n_pairs = F::kGroup / Panel::kSub / 2;
-    I32x16 mins = zero_i32();
+    const F32x16 m = load(panel.m);
+    I32x16 mins[T];
     PHIAL_UNROLL
-    for (int i = 0; i < n_pairs; ++i)
-      mins = dot_words(mins, load(panel.min_pairs[g * n_pairs + i]), act.aux_dword(g * n_pairs + i, t));
-    value = fma(to_f32(mins), load(panel.m), value);
+    for (int t = 0; t < T; ++t) mins[t] = zero_i32();
+    PHIAL_UNROLL
+    for (int i = 0; i < n_pairs; ++i) {
+      const I32x16 pair = load(panel.min_pairs[g * n_pairs + i]);
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) mins[t] = dot_words(mins[t], pair, act.aux_dword(g * n_pairs + i, t));
+    }
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) value[t] = fma(to_f32(mins[t]), m, value[t]);
   }
-  store(acc, fma(value, act.scale(g, t), load(acc)));
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) store(acc + t * stride, fma(value[t], act.scale(g, t), load(acc + t * stride)));
 }
 
 template <class F, int R, int T, int kSub, bool kMin>
 inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
   const ActRecord<T> act(record, F::kGroup);
   for (int g = 0; g < kChunkK / F::kGroup; ++g) {
-    I32x16 sum[T][R];
+    I32x16 sum[R][T];
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) sum[t][r] = zero_i32();
+    for (int r = 0; r < R; ++r) sum[r][t] = zero_i32();
     for (int j = g * (F::kGroup / kSub); j < (g + 1) * (F::kGroup / kSub); ++j) {
       prefetch_next<F, T, R, kChunkK / kSub>(record, acc, j);
       I32x16 part[T][R];
@@ -99,12 +115,11 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
       for (int r = 0; r < R; ++r) {
         const I32x16 scale = load(panels[r].scale[j]);
         PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) sum[t][r] = add(sum[t][r], mul(part[t][r], scale));
+        for (int t = 0; t < T; ++t) sum[r][t] = add(sum[r][t], mul(part[t][r], scale));
       }
     }
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
+    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[r], act, g, acc + r * 16, R * 16);
   }
 }
 
@@ -122,12 +137,12 @@ template <class F, int R, int T, int kSub, bool kMin>
 inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
   const ActRecord<T> act(record, F::kGroup);
   for (int g = 0; g < kChunkK / F::kGroup; ++g) {
-    I32x16 sum[T][R];
+    I32x16 sum[R][T];
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) {
-      sum[t][0] = F::kOffset ? act.aux_dword(g, t) : zero_i32();
+      sum[0][t] = F::kOffset ? act.aux_dword(g, t) : zero_i32();
       PHIAL_UNROLL
-      for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
+      for (int r = 1; r < R; ++r) sum[r][t] = sum[0][t];
     }
     _Pragma("GCC unroll 4") for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); ++step) {
       if (step % 4 == 0) prefetch_next<F, T, R, kChunkK / 16>(record, acc, step / 4);
@@ -138,12 +153,11 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
       for (int t = 0; t < T; ++t) {
         const I32x16 x = act.values(step, t);
         PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kWide>(sum[t][r], w[r], x);
+        for (int r = 0; r < R; ++r) sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w[r], x);
       }
     }
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[t][r], act, g, t, acc + (t * R + r) * 16);
+    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[r], act, g, acc + r * 16, R * 16);
   }
 }
 
