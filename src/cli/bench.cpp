@@ -1,5 +1,6 @@
 // phial bench (llama-bench): tokens per second of prompts and of decoding, beside the machine's measured limits.
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,9 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "flags.h"
+#include "llama_flags.h"
 #include "phial/engine.h"
 #include "phial/limits.h"
+#include "process_flags.h"
 #include "terminal.h"
 #include "verb.h"
 
@@ -284,31 +286,34 @@ int bench_verb(Flags& flags) {
   std::string models, prompts = "512", gens = "128", depths = "0", batches = "2048", ubatches = "512", threads = "0",
                       types_k = "f16", types_v = "f16", output = "md";
   std::vector<std::string> pairs;
-  int repetitions = 5;
+  int repetitions = 5, delay = 0;
   bool limits_only = false, no_limits = false, no_warmup = false;
   flags.about("Tokens per second, as llama-bench counts them, beside this machine's measured limits.", kExamples);
-  flags.text("--model,-m", models, "FILE", "a.gguf,b.gguf", "GGUF files, separated by commas");
-  flags.text("--n-prompt,-p", prompts, "N", "128,512", "Prompt lengths; lists a,b and ranges a-b, a-b+s, a-b*m; 0 = none");
-  flags.text("--n-gen,-n", gens, "N", "32", "Tokens to decode; 0 = none");
+  flags.comma_list("--model,-m", models, "FILE", "a.gguf,b.gguf", "GGUF files, separated by commas");
+  flags.comma_list("--n-prompt,-p", prompts, "N", "128,512", "Prompt lengths; lists a,b and ranges a-b, a-b+s, a-b*m; 0 = none");
+  flags.comma_list("--n-gen,-n", gens, "N", "32", "Tokens to decode; 0 = none");
   flags.list("--prompt-gen,-pg", pairs, "PP,TG", "512,64", "A prompt of PP tokens, then TG decoded, as one test");
-  flags.text("--n-depth,-d", depths, "N", "0,4096", "Tokens in the cache before the test");
-  flags.text("--batch-size,-b", batches, "N", "512,2048", "Prompt tokens given at once");
-  flags.text("--ubatch-size,-ub", ubatches, "N", "128,512", "Tokens of one step");
-  flags.text("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
-  flags.text("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
-  flags.text("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
+  flags.comma_list("--n-depth,-d", depths, "N", "0,4096", "Tokens in the cache before the test");
+  flags.comma_list("--batch-size,-b", batches, "N", "512,2048", "Prompt tokens given at once");
+  flags.comma_list("--ubatch-size,-ub", ubatches, "N", "128,512", "Tokens of one step");
+  flags.comma_list("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
+  flags.comma_list("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
+  flags.comma_list("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
   flags.text("--isa", base.isa, "reference|avx2|avx_vnni|avx512", "avx2", "Force an instruction set");
   flags.text("--device,-dev", base.device, "cpu|reference", "reference", "Where to run; empty = the best");
-  flags.toggle("--mmap", base.mmap, "Low-memory way");
+  flags.action(
+      "--mmap,-mmp", "0|1", "0", "1", "Low-memory way: weights stay in the file's map",
+      [&base](const std::string& on) { base.mmap = on == "1"; }, "1");
+  add_load_mode_flag(flags, base.mmap);
   flags.toggle("--no-huge-pages", base.huge_pages, "Do not ask for 2 MiB pages", false);
   flags.integer("--repetitions,-r", repetitions, 1, 1000, "3", "Repetitions of each test");
   flags.text("--output,-o", output, "md|csv|json|jsonl|sql", "csv", "Format of the results");
+  flags.integer("--delay", delay, 0, 3600, "5", "Seconds of rest before each test");
   flags.toggle("--no-warmup", no_warmup, "No uncounted run before each test");
   flags.toggle("--limits", limits_only, "Only measure the limits of this machine");
   flags.toggle("--no-limits", no_limits, "Do not measure the limits");
-  flags.accepted("-ngl,--n-gpu-layers,-fa,--flash-attn,-mmp,-sm,-mg,-nkvo,-ts,-ot,--delay,--prio,--poll,-oe,--numa,-C,--cpu-mask",
-                 true);
-  flags.accepted("--progress,-v,--verbose", false);
+  add_process_flags(flags);
+  answer_llama_bench_flags(flags);
   if (!flags.parse()) return 0;
   if (output != "md" && output != "csv" && output != "json" && output != "jsonl" && output != "sql")
     throw Usage("--output: '" + output + "' is not md, csv, json, jsonl or sql");
@@ -358,6 +363,7 @@ int bench_verb(Flags& flags) {
                 if (g_interrupted) return 130;
                 Row row{run, model->info(), test, {}};
                 if (is_terminal(2)) fmt::print(stderr, "\r\033[K{} {}", path, test.name());
+                if (delay > 0) sleep(static_cast<unsigned>(delay));
                 measure(*model, row, repetitions, !no_warmup);
                 if (is_terminal(2)) fmt::print(stderr, "\r\033[K");
                 rows.push_back(row);

@@ -6,7 +6,6 @@
 
 #include <cstdlib>
 
-#include "files.h"
 #include "flags.h"
 #include "line_editor.h"
 #include "phial/error.h"
@@ -50,7 +49,7 @@ size_t unfinished_tail(const std::string& text) {
 
 Chat::Chat(std::shared_ptr<Model> model, const ChatOptions& options)
     : model_(std::move(model)), options_(options), session_(model_->open_session()), tokenizer_(model_->tokenizer()) {
-  const std::string source = options_.template_file.empty() ? tokenizer_->chat_template() : read_input(options_.template_file);
+  const std::string source = options_.template_source.empty() ? tokenizer_->chat_template() : options_.template_source;
   if (!source.empty()) template_.emplace(source);
   restart();
 }
@@ -63,6 +62,8 @@ void Chat::restart() {
 bool Chat::holds_special_tokens(const std::string& text) const { return tokenizer_->holds_control_token(text); }
 
 int Chat::stream(const std::vector<int32_t>& tokens, std::string* answer) {
+  if (options_.verbose_prompt)
+    for (int32_t id : tokens) fmt::print(stderr, "{:6} -> '{}'\n", id, tokenizer_->piece(id, true));
   g_interrupted = false;
   session_->set_tokens(tokens, [] { return g_interrupted.load(); });
   std::string text, pending;
@@ -127,9 +128,9 @@ int Chat::complete(const std::string& prompt) {
 }
 
 int Chat::answer(const std::string& message) {
-  messages_.push_back({"user", message});
+  messages_.push_back({"user", options_.in_prefix + message + options_.in_suffix});
   std::string text;
-  const int code = stream(chat_tokens(*template_, *tokenizer_, messages_), &text);
+  const int code = stream(chat_tokens(*template_, *tokenizer_, messages_, options_.variables), &text);
   messages_.push_back({"assistant", text});
   return code;
 }
@@ -170,7 +171,7 @@ bool Chat::command(const std::string& line) {
 }
 
 std::optional<std::string> Chat::read_message() {
-  static LineEditor editor(history_path());
+  static LineEditor editor(history_path(), options_.simple_io);
   std::string message, line;
   bool quoted = false;
   for (;;) {
@@ -233,11 +234,10 @@ int Chat::loop() {
 void Chat::print_timings() const {
   if (!options_.timings) return;
   const auto rate = [](int64_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0.0; };
-  fmt::print(stderr,
-             "{}load {:.2f} s | prompt {} tokens ({} from the cache), {:.1f} tokens/s | answer {} tokens, {:.1f} tokens/s{}\n",
-             style(2, kDim), total_.load_seconds, total_.n_prompt, total_.n_cached,
-             rate(total_.n_prompt - total_.n_cached, total_.prompt_seconds), total_.n_generated,
-             rate(total_.n_generated, total_.generate_seconds), style(2, kReset));
+  log_line(fmt::format(
+      "load {:.2f} s | prompt {} tokens ({} from the cache), {:.1f} tokens/s | answer {} tokens, {:.1f} tokens/s",
+      total_.load_seconds, total_.n_prompt, total_.n_cached, rate(total_.n_prompt - total_.n_cached, total_.prompt_seconds),
+      total_.n_generated, rate(total_.n_generated, total_.generate_seconds)));
 }
 
 }  // namespace phial::cli

@@ -13,10 +13,13 @@ namespace phial::cli {
 
 struct ChatOptions {
   SamplerParams sampling;
-  std::string system, template_file;
+  std::string system, in_prefix, in_suffix;
+  std::string template_source;                                          // "" = the model's own
+  nlohmann::ordered_json variables = nlohmann::ordered_json::object();  // more of them for the template
   std::vector<std::string> stops;
   int64_t n_predict = -1;
   bool single_turn = false, display_prompt = true, special = false, multiline = false, timings = true;
+  bool verbose_prompt = false, simple_io = false;
 };
 
 class Chat {

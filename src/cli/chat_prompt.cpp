@@ -19,14 +19,17 @@ ordered_json template_variables(const Tokenizer* tokenizer, const ordered_json& 
   return v;
 }
 
-std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages) {
+std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages,
+                                 const ordered_json& more_variables) {
   ordered_json list = ordered_json::array();
   for (const Message& m : messages) {
     // What the model itself said keeps its own tokens; what others say cannot forge them.
     const std::string content = m.role == "assistant" ? m.content : tokenizer.guard_content(m.content);
     list.push_back(ordered_json{{"role", m.role}, {"content", content}});
   }
-  const std::string text = chat.render(template_variables(&tokenizer, list, true).dump());
+  ordered_json variables = template_variables(&tokenizer, list, true);
+  variables.update(more_variables);
+  const std::string text = chat.render(variables.dump());
   return tokenizer.encode_rendered(text);
 }
 

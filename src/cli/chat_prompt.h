@@ -21,6 +21,7 @@ struct Message {
 };
 
 /// Renders and tokenizes a conversation; texts of special tokens inside a message's content stay plain text.
-std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages);
+std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages,
+                                 const nlohmann::ordered_json& more_variables);
 
 }  // namespace phial::cli

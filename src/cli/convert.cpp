@@ -57,11 +57,15 @@ int convert_verb(Flags& flags) {
   flags.toggle("--print-supported-models", print_supported, "Print the architectures that can be converted");
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor");
-  flags.accepted("--quiet,-q,--use-temp-file,--no-lazy,--no-tensor-first-split", false);
+  flags.accepted("--quiet,-q,--use-temp-file,--no-lazy", false);
+  flags.noted("--no-tensor-first-split", false, "the first file holds tensors too");
+  flags.noted("--disable-mistral-community-chat-template", false, "the template is the checkpoint's own");
   flags.refused("--bigendian", "big-endian files are not written; every machine that runs GGUF today reads little-endian");
   flags.refused("--remote", "download the checkpoint first, for example with: huggingface-cli download NAME --local-dir DIR");
-  flags.refused("--mmproj,--mtp,--no-mtp,--fuse-gate-up-exps,--fp8-as-q8,--target-model-dir",
-                "only the text part of dense models is converted; leave the flag out");
+  flags.refused(
+      "--mmproj,--mtp,--no-mtp,--mistral-format,--sentence-transformers-dense-modules,--fuse-gate-up-exps,--fp8-as-q8,--target-"
+      "model-dir",
+      "only the text part of dense models is converted; leave the flag out");
   if (!flags.parse()) return 0;
   if (print_supported) {
     for (const std::string& name : supported_architectures()) fmt::print("{}\n", name);

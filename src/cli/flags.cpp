@@ -105,12 +105,25 @@ void Flags::list(const std::string& names, std::vector<std::string>& target, con
       ->allow_extra_args(false);  // one word per flag: what follows is positional
 }
 
-void Flags::optional(const std::string& names, std::string& target, const std::string& value, const std::string& bare,
-                     const std::string& what) {
-  const std::string name = declare(names, value, target, bare, what);
-  table_.flags.back().optional_value = true;
-  bare_[name] = bare;
-  app_.add_option(name, target)->take_last();
+void Flags::comma_list(const std::string& names, std::string& target, const std::string& value, const std::string& example,
+                       const std::string& what) {
+  app_.add_option(declare(names, value, target, example, what), target)->join(',');
+}
+
+void Flags::action(const std::string& names, const std::string& value, const std::string& fallback, const std::string& example,
+                   const std::string& what, const std::function<void(const std::string&)>& act, const std::string& bare) {
+  const std::string name = declare(names, value, fallback, example, what);
+  if (value.empty()) {
+    app_.add_flag_function(name, [act](int64_t) { act(""); });
+    return;
+  }
+  if (!bare.empty()) bare_[name] = bare;
+  table_.flags.back().optional_value = !bare.empty();
+  app_.add_option_function<std::vector<std::string>>(name,
+                                                     [act](const std::vector<std::string>& values) {
+                                                       for (const std::string& v : values) act(v);
+                                                     })
+      ->allow_extra_args(false);
 }
 
 void Flags::positional(const std::string& usage, std::string& target, const std::string& value) {
@@ -126,7 +139,19 @@ void Flags::positionals(const std::string& usage, std::vector<std::string>& targ
 }
 
 void Flags::foreign(const std::string& names, const Foreign& answer) {
-  for (const std::string& name : split(names, ',')) foreign_.insert_or_assign(name, answer);
+  for (const std::string& name : split(names, ',')) {
+    if (name.back() == '*')
+      foreign_prefixes_.emplace_back(name.substr(0, name.size() - 1), answer);
+    else
+      foreign_.insert_or_assign(name, answer);
+  }
+}
+
+const Flags::Foreign* Flags::find_foreign(const std::string& name) const {
+  if (const auto it = foreign_.find(name); it != foreign_.end()) return &it->second;
+  for (const auto& [prefix, foreign] : foreign_prefixes_)
+    if (name.compare(0, prefix.size(), prefix) == 0) return &foreign;
+  return nullptr;
 }
 
 void Flags::accepted(const std::string& names, bool takes_value) { foreign(names, {Foreign::Answer::accept, takes_value, ""}); }
@@ -139,13 +164,10 @@ void Flags::refused(const std::string& names, const std::string& instead) {
   foreign(names, {Foreign::Answer::refuse, false, instead});
 }
 
-/// Answers a flag that is not ours; returns the index of the last word it took.
-size_t Flags::skip_foreign(const std::string& name, bool has_value, const std::vector<std::string>& args, size_t i) const {
-  const Foreign& f = foreign_.at(name);
-  if (f.answer == Foreign::Answer::refuse) throw Usage(name + " is not available in phial " + table_.command + ": " + f.text);
-  if (f.answer == Foreign::Answer::note)
-    fmt::print(stderr, "{}note:{} {} has no effect: {}\n", style(2, kYellow), style(2, kReset), name, f.text);
-  return f.takes_value && !has_value && i + 1 < args.size() && !looks_like_flag(args[i + 1]) ? i + 1 : i;
+void Flags::answer(const std::string& name, const Foreign& foreign) const {
+  if (foreign.answer == Foreign::Answer::refuse)
+    throw Usage(name + " is not available in phial " + table_.command + ": " + foreign.text);
+  if (foreign.answer == Foreign::Answer::note) note(name + " has no effect: " + foreign.text);
 }
 
 std::vector<std::string> Flags::normalize(const std::vector<std::string>& args) {
@@ -171,16 +193,18 @@ std::vector<std::string> Flags::normalize(const std::vector<std::string>& args) 
       const bool next_is_word = i + 1 < args.size() && std::find(words.begin(), words.end(), args[i + 1]) != words.end();
       help_wanted_ = help_wanted_ || spec.names[0] == kHelp;
       if (has_value && spec.value.empty()) throw Usage(name + " takes no value");
-      if (has_value)
-        out.push_back(arg.substr(equals + 1));
-      else if (spec.optional_value)
-        out.push_back(next_is_word ? args[++i] : bare_.at(spec.names[0]));
-      else if (!spec.value.empty() && i + 1 < args.size())
-        out.push_back(args[++i]);  // taken as it is, so that "-n -1" and "-p -x" work
+      if (spec.value.empty() || (!has_value && !spec.optional_value && i + 1 == args.size())) continue;
+      // The next word is taken as it is, so that "-n -1" and "-p -x" work.
+      const std::string value = has_value                              ? arg.substr(equals + 1)
+                                : spec.optional_value && !next_is_word ? bare_.at(spec.names[0])
+                                                                       : args[++i];
+      const auto meaning = meanings_.find({spec.names[0], value});
+      out.push_back(meaning == meanings_.end() ? value : meaning->second);
       continue;
     }
-    if (foreign_.count(dashed)) {
-      i = skip_foreign(dashed, has_value, args, i);
+    if (const Foreign* foreign = find_foreign(dashed)) {
+      answer(dashed, *foreign);
+      if (foreign->takes_value && !has_value && i + 1 < args.size() && !looks_like_flag(args[i + 1])) ++i;
       continue;
     }
     std::vector<std::string> names;

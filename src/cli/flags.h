@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -39,14 +40,21 @@ class Flags {
   /// May be given several times.
   void list(const std::string& names, std::vector<std::string>& target, const std::string& value, const std::string& example,
             const std::string& what);
-  /// The value may be left out and is `bare` then; only one of the words of `value` is taken as a value.
-  void optional(const std::string& names, std::string& target, const std::string& value, const std::string& bare,
-                const std::string& what);
+  /// Comma-separated; given several times, the lists are joined.
+  void comma_list(const std::string& names, std::string& target, const std::string& value, const std::string& example,
+                  const std::string& what);
+  /// Does something with each value that is given, while parsing. value "" = takes none; bare = what a value that was left out
+  /// means (then only one of the words of `value` is taken as a value).
+  void action(const std::string& names, const std::string& value, const std::string& fallback, const std::string& example,
+              const std::string& what, const std::function<void(const std::string&)>& act, const std::string& bare = "");
+  /// `word` given to the flag stands for `value`: -ngl all.
+  void meaning(const std::string& name, const std::string& word, const std::string& value) { meanings_[{name, word}] = value; }
   /// The words that are no flags; `usage` names them. value: "FILE", "DIR" or a choice, for completion.
   void positional(const std::string& usage, std::string& target, const std::string& value);
   void positionals(const std::string& usage, std::vector<std::string>& target);
 
-  // Flags of llama.cpp that are not ours; a flag that the verb declares comes before them.
+  // Flags of llama.cpp that are not ours; a flag that the verb declares comes before them. A name that ends in * stands for all
+  // that begin so.
   /// What the flag asks for is what happens anyway. takes_value: its value is read and dropped.
   void accepted(const std::string& names, bool takes_value);
   /// Has no effect, which one line on standard error says.
@@ -69,9 +77,10 @@ class Flags {
   std::string declare(const std::string& names, const std::string& value, const std::string& fallback, const std::string& example,
                       const std::string& what);
   void foreign(const std::string& names, const Foreign& answer);
+  const Foreign* find_foreign(const std::string& name) const;
   /// Every flag by its long name, each followed by its value; foreign flags answered and left out.
   std::vector<std::string> normalize(const std::vector<std::string>& args);
-  size_t skip_foreign(const std::string& name, bool has_value, const std::vector<std::string>& args, size_t i) const;
+  void answer(const std::string& name, const Foreign& foreign) const;
 
   CLI::App app_;
   std::optional<std::vector<std::string>> args_;
@@ -81,6 +90,8 @@ class Flags {
   std::map<std::string, std::string> bare_;  // long name -> what it means without a value
   std::map<std::string, size_t> index_;      // every accepted spelling -> its row in the table
   std::map<std::string, Foreign> foreign_;
+  std::vector<std::pair<std::string, Foreign>> foreign_prefixes_;
+  std::map<std::pair<std::string, std::string>, std::string> meanings_;  // long name and word -> value
 };
 
 /// The nearest of the candidates, or "" when none is near.

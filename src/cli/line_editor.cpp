@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
+#include <iostream>
 
 #include "terminal.h"
 
@@ -17,6 +18,7 @@ struct LineEditor::Impl {
   EditLine* edit = nullptr;
   History* history = nullptr;
   std::string prompt, history_file;
+  bool plain = false;
 
   static const char* show_prompt(EditLine* edit) {
     Impl* self = nullptr;
@@ -25,7 +27,9 @@ struct LineEditor::Impl {
   }
 };
 
-LineEditor::LineEditor(const std::string& history_file) : impl_(new Impl) {
+LineEditor::LineEditor(const std::string& history_file, bool plain) : impl_(new Impl) {
+  impl_->plain = plain;
+  if (plain) return;
   std::setlocale(LC_CTYPE, "C.UTF-8");
   impl_->history_file = history_file;
   impl_->edit = el_init("phial", stdin, stdout, stderr);
@@ -42,15 +46,21 @@ LineEditor::LineEditor(const std::string& history_file) : impl_(new Impl) {
 
 LineEditor::~LineEditor() {
   HistEvent event;
-  if (!impl_->history_file.empty()) history(impl_->history, &event, H_SAVE, impl_->history_file.c_str());
-  history_end(impl_->history);
-  el_end(impl_->edit);
+  if (!impl_->plain && !impl_->history_file.empty()) history(impl_->history, &event, H_SAVE, impl_->history_file.c_str());
+  if (impl_->history) history_end(impl_->history);
+  if (impl_->edit) el_end(impl_->edit);
   delete impl_;
 }
 
 LineEditor::Result LineEditor::read(const std::string& prompt, std::string& line) {
   impl_->prompt = prompt;
   g_interrupted = false;
+  if (impl_->plain) {
+    std::fputs(prompt.c_str(), stdout);
+    std::fflush(stdout);
+    const bool read = static_cast<bool>(std::getline(std::cin, line));
+    return g_interrupted.exchange(false) ? Result::interrupted : read ? Result::line : Result::end;
+  }
   int n = 0;
   const char* text = el_gets(impl_->edit, &n);
   if (g_interrupted.exchange(false)) {
@@ -66,7 +76,7 @@ LineEditor::Result LineEditor::read(const std::string& prompt, std::string& line
 
 void LineEditor::remember(const std::string& message) {
   HistEvent event;
-  if (message.find('\n') == std::string::npos) history(impl_->history, &event, H_ENTER, message.c_str());
+  if (impl_->history && message.find('\n') == std::string::npos) history(impl_->history, &event, H_ENTER, message.c_str());
 }
 
 }  // namespace phial::cli

@@ -7,7 +7,8 @@ namespace phial::cli {
 
 class LineEditor {
  public:
-  explicit LineEditor(const std::string& history_file);
+  /// plain: lines are read as they come, without editing and history.
+  explicit LineEditor(const std::string& history_file, bool plain = false);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;

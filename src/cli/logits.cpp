@@ -59,10 +59,9 @@ int logits_verb(Flags& flags) {
   if (ids.empty()) throw Usage("there are no tokens: the text is empty");
   // Without -c the context is as long as the text; with it, the text must fit.
   if (run.n_context == 0) run.n_context = static_cast<int64_t>(ids.size());
-  ProgressBar bar(false);
-  auto model = Model::load(run, bar.callback());
-  for (const std::string& note : model->info().notes) fmt::print(stderr, "note: {}\n", note);
+  auto model = load_model(run);
   NpyWriter writer(output, static_cast<int64_t>(ids.size()), model->info().vocab_size);
+  ProgressBar bar(false);
   const auto show = bar.callback();
   const double begin = now_seconds();
   model->logits(ids, [&](int64_t position, std::span<const float> row) {

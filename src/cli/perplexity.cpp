@@ -309,10 +309,7 @@ int perplexity_verb(Flags& flags) {
   a.run.n_sequences = static_cast<int>(std::max<int64_t>(a.has_tasks() ? 4 : 1, a.run.n_batch / a.run.n_context));
   a.run.n_context += a.stride / 2;
   watch_interrupt();
-  ProgressBar bar(false);
-  const auto model = Model::load(a.run, bar.callback());
-  bar.clear();
-  for (const std::string& note : model->info().notes) fmt::print(stderr, "note: {}\n", note);
+  const auto model = load_model(a.run);
   Output out(a, model->info());
   if (a.kl_divergence)
     run_divergence(*model, a, out);

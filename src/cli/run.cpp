@@ -6,6 +6,7 @@
 
 #include "chat.h"
 #include "files.h"
+#include "named_templates.h"
 #include "run_flags.h"
 #include "phial/engine.h"
 #include "phial/error.h"
@@ -22,12 +23,18 @@ constexpr const char* kExamples =
     "  cat notes.txt | phial run -m phi.gguf -sys \"Summarize\"  one answer, on standard output\n"
     "  llama-cli --model phi.gguf --prompt \"<|user|>\\nHi<|end|>\\n<|assistant|>\\n\" --gpu-layers 10\n";
 
+void add_variables(nlohmann::ordered_json& variables, const std::string& text) {
+  const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!json.is_object()) throw Usage("--chat-template-kwargs wants a JSON object, not '" + text + "'");
+  variables.update(json);
+}
+
 }  // namespace
 
 int run_verb(Flags& flags) {
   RunOptions run;
   ChatOptions chat;
-  std::string prompt, prompt_file, system_file, seed = "-1", colour = "auto";
+  std::string prompt, prompt_file, binary_file, system_file, template_text, template_file;
   bool no_cnv = false, cnv = false, no_escape = false;
   flags.about("Chat with a model, or complete a prompt.", kExamples);
   add_run_flags(flags, run);
@@ -35,6 +42,7 @@ int run_verb(Flags& flags) {
   flags.text("--prompt,-p", prompt, "TEXT", "\"Why is the sky blue?\"",
              "First message, or the text to complete; \\n is read as a line break");
   flags.text("--file,-f", prompt_file, "FILE", "question.txt", "Read the prompt from a file");
+  flags.text("--binary-file,-bf", binary_file, "FILE", "prompt.bin", "Read the prompt from a file, its last line break too");
   flags.text("--system-prompt,-sys", chat.system, "TEXT", "\"Answer in French\"", "System message");
   flags.text("--system-prompt-file,-sysf", system_file, "FILE", "role.txt", "Read the system message from a file");
   flags.toggle("--conversation,-cnv", cnv, "Prompt is a message even if it holds the template's own tokens");
@@ -42,33 +50,45 @@ int run_verb(Flags& flags) {
   flags.toggle("--single-turn,-st", chat.single_turn, "End after one answer");
   flags.integer("--predict,-n,--n-predict", chat.n_predict, -2, int64_t{1} << 31, "64",
                 "Tokens of an answer at most; -1 = until it ends, -2 = until the context is full");
-  flags.text("--chat-template-file", chat.template_file, "FILE", "chat.jinja", "A Jinja template instead of the model's own");
+  flags.text("--chat-template", template_text, "NAME", "phi4",
+             "Instead of the model's own: " + template_names() + ", or the text of a Jinja template");
+  flags.text("--chat-template-file", template_file, "FILE", "chat.jinja", "A Jinja template instead of the model's own");
+  flags.action("--chat-template-kwargs", "JSON", "", "'{\"enable_thinking\":false}'", "More variables for the template",
+               [&chat](const std::string& json) { add_variables(chat.variables, json); });
+  flags.action("--reasoning,-rea", "on|off|auto", "auto", "off", "Tell the template to think or not (enable_thinking)",
+               [&chat](const std::string& mode) {
+                 if (mode != "on" && mode != "off" && mode != "auto") throw Usage("--reasoning: on, off or auto");
+                 if (mode != "auto") chat.variables["enable_thinking"] = mode == "on";
+               });
+  flags.action("--reasoning-effort", "LEVEL", "", "low", "Tell the template how much to think (reasoning_effort)",
+               [&chat](const std::string& level) { chat.variables["reasoning_effort"] = level; });
+  flags.text("--in-prefix", chat.in_prefix, "TEXT", "\"Question: \"", "Put before each message of a chat");
+  flags.text("--in-suffix", chat.in_suffix, "TEXT", "\" Answer briefly.\"", "Put after each message of a chat");
   flags.list("--reverse-prompt,-r", chat.stops, "TEXT", "User:", "End the answer where this text appears");
   flags.toggle("--no-display-prompt", chat.display_prompt, "Do not print the prompt before a completion", false);
+  flags.toggle("--verbose-prompt", chat.verbose_prompt, "Print the tokens of the prompt on standard error");
+  flags.toggle("--simple-io", chat.simple_io, "Read lines as they come, without line editing");
   flags.toggle("--special,-sp", chat.special, "Print special tokens");
   flags.toggle("--no-escape", no_escape, "Leave backslashes in the prompt alone");
   flags.toggle("--escape,-e", no_escape, "Read \\n and the like (the default)", false);
   flags.toggle("--multiline-input,-mli", chat.multiline, "An empty line sends the message");
   flags.toggle("--no-perf,--no-show-timings", chat.timings, "No timings at the end", false);
-  flags.accepted("-i,--interactive,-if,--interactive-first,--color,--show-timings,--display-prompt", false);
-  flags.accepted("-co,--colors,--log-colors,--keep,--chat-template,--reasoning-format,-rea,--reasoning", true);
-  add_sampler_flags(flags, chat.sampling, seed);
-  std::string sampler_letters;
-  flags.text("--sampler-seq,--sampling-seq", sampler_letters, "LETTERS", "kpmt",
-             "Samplers in order, a letter each, as llama.cpp abbreviates them: edskypmxt");
+  add_sampler_flags(flags, chat.sampling);
   if (!flags.parse()) return 0;
   if (run.model.empty()) throw Usage("--model is missing: phial run -m FILE.gguf");
   if (cnv && no_cnv) throw Usage("-cnv and -no-cnv exclude each other");
-  apply_seed(seed, chat.sampling);
-  if (!sampler_letters.empty()) chat.sampling.samplers = samplers_from_letters(sampler_letters);
   bool has_prompt = flags.given("--prompt");
-  if (has_prompt && !prompt_file.empty()) throw Usage("give --prompt or --file, not both");
+  if (has_prompt + !prompt_file.empty() + !binary_file.empty() > 1) throw Usage("give one of --prompt, --file and --binary-file");
+  if (!template_text.empty() && !template_file.empty()) throw Usage("give --chat-template or --chat-template-file, not both");
+  if (!template_text.empty()) chat.template_source = named_template(template_text);
+  if (!template_file.empty()) chat.template_source = read_input(template_file);
   if (has_prompt && !no_escape) prompt = unescape(prompt);
   if (!prompt_file.empty()) {
     prompt = read_input(prompt_file);
     if (!prompt.empty() && prompt.back() == '\n') prompt.pop_back();
-    has_prompt = true;
   }
+  if (!binary_file.empty()) prompt = read_input(binary_file);
+  has_prompt = has_prompt || !prompt_file.empty() || !binary_file.empty();
   if (!system_file.empty())
     chat.system = read_input(system_file);
   else if (!no_escape)
@@ -82,11 +102,7 @@ int run_verb(Flags& flags) {
   }
 
   watch_interrupt();
-  ProgressBar bar(false);
-  auto model = Model::load(run, bar.callback());
-  bar.clear();
-  for (const std::string& note : model->info().notes)
-    fmt::print(stderr, "{}note:{} {}\n", style(2, kYellow), style(2, kReset), note);
+  auto model = load_model(run);
 
   Chat talk(model, chat);
   // A prompt that is formatted already (it holds the template's own tokens) is completed as it stands.

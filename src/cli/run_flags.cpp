@@ -1,13 +1,40 @@
 // Flags that several verbs share.
 #include "run_flags.h"
 
+#include <cmath>
+
+#include "files.h"
+#include "llama_flags.h"
+#include "process_flags.h"
+#include "terminal.h"
+
 namespace phial::cli {
+namespace {
+
+uint32_t parse_seed(const std::string& text) {
+  int64_t seed = -1;
+  if (!CLI::detail::lexical_cast(text, seed) || seed < -1 || seed > 0xFFFFFFFFll)
+    throw Usage("--seed: '" + text + "' is not a number from -1 to 4294967295");
+  return seed < 0 ? 0xFFFFFFFFu : static_cast<uint32_t>(seed);
+}
+
+/// "15043-1.5", "15043+inf"
+std::pair<int32_t, float> parse_bias(const std::string& text) {
+  const size_t sign = text.find_first_of("+-");
+  std::pair<int32_t, float> bias;
+  if (sign == std::string::npos || !CLI::detail::lexical_cast(text.substr(0, sign), bias.first) || bias.first < 0 ||
+      !CLI::detail::lexical_cast(text.substr(sign), bias.second) || std::isnan(bias.second))
+    throw Usage("--logit-bias wants TOKEN+BIAS or TOKEN-BIAS with a token's id, not '" + text + "'");
+  return bias;
+}
+
+}  // namespace
 
 void add_run_flags(Flags& f, RunOptions& o) {
   f.group("Model and machine");
   f.text("--model,-m", o.model, "FILE", "phi.gguf", "GGUF file (the first shard of a split one)");
-  f.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores of this process");
-  f.integer("--threads-batch,-tb", o.n_threads_batch, 0, 1024, "16", "Threads for prompts; 0 = as --threads");
+  f.integer("--threads,-t", o.n_threads, -1, 1024, "8", "Threads; 0 and -1 = physical cores of this process");
+  f.integer("--threads-batch,-tb", o.n_threads_batch, -1, 1024, "16", "Threads for prompts; 0 and -1 = as --threads");
   f.integer("--ctx-size,-c", o.n_context, 0, int64_t{1} << 31, "8192",
             "Context in tokens; 0 = the model's own, lowered to what fits");
   f.integer("--batch-size,-b", o.n_batch, 1, 1 << 20, "1024", "Prompt tokens given to the engine at once");
@@ -16,34 +43,33 @@ void add_run_flags(Flags& f, RunOptions& o) {
   f.text("--cache-type-v,-ctv", o.cache_type_v, "f32|f16|q8_0", "q8_0", "Values in the cache");
   f.integer("--gpu-layers,-ngl,--n-gpu-layers", o.n_gpu_layers, -1, 1 << 20, "10",
             "Layers on the GPU; without one, a line says so and the CPU runs them");
+  f.meaning("--gpu-layers", "auto", "-1");
+  f.meaning("--gpu-layers", "all", std::to_string(1 << 20));
   f.text("--device,-dev", o.device, "cpu|reference", "reference", "Where to run; empty = the best");
+  f.meaning("--device", "none", "cpu");
   f.text("--isa", o.isa, "reference|avx2|avx_vnni|avx512", "avx2", "Force an instruction set");
   f.toggle("--mmap", o.mmap, "Low-memory way: weights stay in the file's map, unpacked as they are used");
+  add_load_mode_flag(f, o.mmap);
   f.toggle("--no-huge-pages", o.huge_pages, "Do not ask for 2 MiB pages", false);
   f.toggle("--check-tensors", o.check_tensors, "Look for NaN and Inf in every tensor while loading");
   f.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "phi3.rope.freq_base=float:10000",
          "Replace metadata; types int, float, bool, str");
-  f.accepted(
-      "--no-mmap,--mlock,--no-warmup,--warmup,--jinja,--no-jinja,-nkvo,--no-kv-offload,--no-repack,--repack,-nr,--log-disable,-"
-      "cb,--cont-batching,"
-      "--log-prefix,--log-timestamps,--no-op-offload,--verbose-prompt,-v,--verbose,--simple-io,--perf,--no-context-shift,--"
-      "offline",
-      false);
-  f.accepted(
-      "-fa,--flash-attn,--poll,--prio,--numa,-sm,--split-mode,-mg,--main-gpu,-ts,--tensor-split,-lv,--verbosity,-lm,--load-mode,-"
-      "-fit,-fit,-C,--cpu-mask,-dt,--defrag-thold",
-      true);
-  f.refused("--rope-scaling,--rope-scale,--rope-freq-base,--rope-freq-scale",
-            "the model file says it; to change it use --override-kv");
-  f.refused("-md,--model-draft,--spec-type", "speculative decoding is not built yet");
-  f.refused("--lora,--lora-scaled,--control-vector", "adapters are not built yet");
-  f.refused("-hf,--hf-repo,-hff,--hf-file,-mu,--model-url", "download the file first and give it with --model");
-  f.refused("--grammar,--grammar-file,-j,--json-schema", "grammars are not built yet");
+  add_process_flags(f);
+  answer_llama_run_flags(f);
 }
 
-void add_sampler_flags(Flags& f, SamplerParams& p, std::string& seed_text) {
+std::shared_ptr<Model> load_model(const RunOptions& options) {
+  ProgressBar bar(false);
+  auto model = Model::load(options, bar.callback());
+  bar.clear();
+  for (const std::string& text : model->info().notes) note(text);
+  return model;
+}
+
+void add_sampler_flags(Flags& f, SamplerParams& p) {
   f.group("Sampling");
-  f.text("--seed,-s", seed_text, "N", "42", "Random seed; -1 = another one each time");
+  f.action("--seed,-s", "N", "-1", "42", "Random seed; -1 = another one each time",
+           [&p](const std::string& text) { p.seed = parse_seed(text); });
   f.real("--temp,--temperature", p.temperature, "0.2", "Temperature; 0 = greedy");
   f.integer("--top-k", p.top_k, -1, 1 << 30, "20", "Keep the K most likely tokens; 0 = all");
   f.real("--top-p", p.top_p, "0.9", "Keep the most likely tokens up to this probability; 1 = all");
@@ -62,6 +88,13 @@ void add_sampler_flags(Flags& f, SamplerParams& p, std::string& seed_text) {
   f.real("--dry-base", p.dry_base, "1.75", "DRY: base");
   f.integer("--dry-allowed-length", p.dry_allowed_length, 0, 1 << 30, "3", "DRY: repeats up to this length are free");
   f.integer("--dry-penalty-last-n", p.dry_penalty_last_n, -1, 1 << 30, "512", "DRY: tokens looked back; -1 = all");
+  f.action("--dry-sequence-breaker", "TEXT", "'\\n' ':' '\"' '*'", "'\\n'",
+           "DRY: no repeat goes beyond this text; the first one replaces the defaults, none = no breakers",
+           [&p, first = true](const std::string& text) mutable {
+             if (first || text == "none") p.dry_sequence_breakers.clear();
+             if (text != "none") p.dry_sequence_breakers.push_back(unescape(text));
+             first = false;
+           });
   f.integer("--mirostat", p.mirostat, 0, 2, "2", "Mirostat 1 or 2; 0 = off");
   f.real("--mirostat-ent", p.mirostat_tau, "4", "Mirostat: target entropy");
   f.real("--mirostat-lr", p.mirostat_eta, "0.2", "Mirostat: learning rate");
@@ -69,13 +102,11 @@ void add_sampler_flags(Flags& f, SamplerParams& p, std::string& seed_text) {
   f.real("--adaptive-decay", p.adaptive_decay, "0.95", "adaptive-p: decay of the history");
   f.toggle("--ignore-eos", p.ignore_eos, "Never end by itself");
   f.text("--samplers", p.samplers, "LIST", "top_k;top_p;temperature", "Samplers in order, separated by ';'");
-}
-
-void apply_seed(const std::string& seed_text, SamplerParams& params) {
-  int64_t seed = -1;
-  if (!CLI::detail::lexical_cast(seed_text, seed) || seed < -1 || seed > 0xFFFFFFFFll)
-    throw Usage("--seed: '" + seed_text + "' is not a number from -1 to 4294967295");
-  params.seed = seed < 0 || seed == 0xFFFFFFFFll ? 0xFFFFFFFFu : static_cast<uint32_t>(seed);
+  f.action("--sampler-seq,--sampling-seq", "LETTERS", "edskypmxt", "kpmt",
+           "The same, a letter each as llama.cpp abbreviates them",
+           [&p](const std::string& letters) { p.samplers = samplers_from_letters(letters); });
+  f.action("--logit-bias,-l", "TOKEN+BIAS", "", "15043-1", "Add to the logit of a token id, -inf forbids it; may be repeated",
+           [&p](const std::string& text) { p.logit_bias.push_back(parse_bias(text)); });
 }
 
 }  // namespace phial::cli

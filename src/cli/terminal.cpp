@@ -6,9 +6,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+
+#include "flags.h"
 
 namespace phial::cli {
 
@@ -16,13 +20,39 @@ std::atomic<bool> g_interrupted{false};
 
 bool is_terminal(int fd) { return isatty(fd) == 1; }
 
+namespace {
+std::string g_colour_mode = "auto";
+bool g_log_silent = false;
+std::ofstream g_log_file;
+}  // namespace
+
+void set_colour_mode(const std::string& mode) { g_colour_mode = mode; }
+
 const char* style(int fd, const char* sequence) {
   static const bool plain = [] {
     const char* no_color = std::getenv("NO_COLOR");
     const char* term = std::getenv("TERM");
     return (no_color && *no_color) || !term || std::strcmp(term, "dumb") == 0;
   }();
+  if (g_colour_mode != "auto") return g_colour_mode == "on" ? sequence : "";
   return !plain && is_terminal(fd) ? sequence : "";
+}
+
+void silence_log() { g_log_silent = true; }
+
+void open_log_file(const std::string& path) {
+  g_log_file.open(path, std::ios::app);
+  if (!g_log_file) throw Usage("--log-file: cannot write " + path + ": " + std::strerror(errno));
+}
+
+void note(const std::string& text) {
+  if (!g_log_silent) fmt::print(stderr, "{}note:{} {}\n", style(2, kYellow), style(2, kReset), text);
+  if (g_log_file.is_open()) g_log_file << "note: " << text << std::endl;
+}
+
+void log_line(const std::string& text) {
+  if (!g_log_silent) fmt::print(stderr, "{}{}{}\n", style(2, kDim), text, style(2, kReset));
+  if (g_log_file.is_open()) g_log_file << text << std::endl;
 }
 
 double now_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }

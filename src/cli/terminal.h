@@ -9,7 +9,8 @@
 namespace phial::cli {
 
 bool is_terminal(int fd);
-/// The escape sequence on a terminal that wants colours (NO_COLOR and dumb terminals respected), else "".
+/// The escape sequence where colours are wanted: on a terminal (NO_COLOR and dumb ones respected) or as colour_mode says, else
+/// "".
 const char* style(int fd, const char* sequence);
 inline constexpr const char* kBold = "\033[1m";
 inline constexpr const char* kDim = "\033[2m";
@@ -17,6 +18,17 @@ inline constexpr const char* kGreen = "\033[32m";
 inline constexpr const char* kRed = "\033[31m";
 inline constexpr const char* kYellow = "\033[33m";
 inline constexpr const char* kReset = "\033[0m";
+
+/// "auto", "on" or "off".
+void set_colour_mode(const std::string& mode);
+
+/// A line that a person should see once, on standard error and in the log file.
+void note(const std::string& text);
+/// A line about the run (timings), dimmed on standard error, and in the log file.
+void log_line(const std::string& text);
+/// --log-disable, --log-file: notes and log lines are not shown; they are written to a file too. Throws Usage.
+void silence_log();
+void open_log_file(const std::string& path);
 
 /// Draws one bar on standard error, on a terminal only. Notes on the whole work are always printed, those of one item with
 /// `notes`.
