@@ -81,7 +81,8 @@ class Model {
   virtual std::unique_ptr<Session> open_session() = 0;  // throws BUSY beyond n_sequences
   /// f32 logits of every position: sink(position, row of vocab_size) in order. Throws CONTEXT.
   virtual void logits(std::span<const int32_t> tokens, const std::function<void(int64_t, std::span<const float>)>& sink) = 0;
-  /// Logits of many texts, computed in the same steps; they equal those of each alone, bit for bit. Throws CONTEXT, TOKEN.
+  /// Logits of many texts, computed in the same steps; they equal those of each alone, bit for bit. What a text
+  /// and the one before have in common at their beginning is computed once. Throws CONTEXT, TOKEN.
   virtual void logits(LogitsJob& job) = 0;
   /// Several texts decoded together, each with its own parameters; results equal those of each alone, bit for bit.
   struct GenerateRequest {

@@ -31,7 +31,6 @@ class ChoiceJob final : public LogitsJob {
       for (const ChoiceTask::Choice& c : task.choices) {
         if (c.begin < 1 || c.begin >= c.end || std::cmp_greater(c.end, c.tokens.size()))
           fail(ErrorCode::argument, "tokens {} to {} are to be scored of a text of {}", c.begin, c.end, c.tokens.size());
-        n_total_ += c.end - 1;
         choices_.push_back(&c);
       }
     }
@@ -67,11 +66,10 @@ class ChoiceJob final : public LogitsJob {
     if (answer_.scores.size() == task.choices.size()) answer(task);
   }
 
-  bool go_on(int64_t n_tokens) override {
-    n_computed_ += n_tokens;
+  bool go_on(int64_t) override {
     if (!progress_) return true;
     const std::string item = result_.n_tasks > 0 ? fmt::format("{:.1f} % right", 100 * result_.accuracy.value) : "";
-    return progress_({"tasks", item, static_cast<uint64_t>(n_computed_), static_cast<uint64_t>(n_total_), ""});
+    return progress_({"tasks", item, static_cast<uint64_t>(n_done_), choices_.size(), ""});
   }
 
   const ChoiceResult& result() const { return result_; }
@@ -96,7 +94,7 @@ class ChoiceJob final : public LogitsJob {
   const ProgressFn& progress_;
   std::vector<const ChoiceTask::Choice*> choices_;  // of all tasks
   std::deque<std::vector<double>> open_;            // ln p of each scored token, of the texts given and not done
-  int64_t n_given_ = 0, n_done_ = 0, n_computed_ = 0, n_total_ = 0;
+  int64_t n_given_ = 0, n_done_ = 0;
   ChoiceAnswer answer_;  // of the task at hand
   ChoiceResult result_;
 };

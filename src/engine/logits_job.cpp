@@ -1,4 +1,5 @@
-// Logits of many texts in the same steps. A text holds the pages for all it needs from its start, so it always ends.
+// Logits of many texts in the same steps. A text holds the pages for all it needs from its start, so it always ends. The
+// beginning that a text shares with the one before (a question's choices) is computed once and copied.
 #include <algorithm>
 #include <list>
 #include <utility>
@@ -9,17 +10,21 @@
 namespace phial {
 namespace {
 
+constexpr int64_t kLeastShared = 8;  // tokens; fewer are not worth a step's wait
+
 class JobRunner {
  public:
   JobRunner(Engine& engine, LogitsJob& job) : engine_(engine), runner_(*engine.runner), job_(job) {}
   ~JobRunner() {
     std::lock_guard lock(runner_.mutex());
     for (Running& r : running_) runner_.forget(r.sequence);
+    runner_.forget(previous_.sequence);
   }
 
   void run() {
     for (admit(); !running_.empty(); admit()) {
       const int64_t n_tokens = step();
+      share();
       finish();
       if (!job_.go_on(n_tokens)) fail(ErrorCode::cancelled, "stopped; {} texts were done", n_texts_ - std::ssize(running_));
     }
@@ -27,36 +32,34 @@ class JobRunner {
 
  private:
   struct Running {
-    int64_t text;
-    int64_t begin, end;  // rows wanted
+    int64_t text = -1;
+    int64_t begin = 0, end = 0;  // rows wanted
     Sequence sequence;
+    const Running* source = nullptr;  // the text before, whose beginning is waited for
+    int64_t n_shared = 0;
 
     int64_t n_pending() const { return end - sequence.n_computed; }
   };
 
   /// Takes texts until the next step is full or the pages are spent.
   void admit() {
-    int64_t n_pending = 0;
-    for (const Running& r : running_) n_pending += r.n_pending();
-    while (n_pending < runner_.limits().max_tokens && std::cmp_less(running_.size(), runner_.limits().max_outputs)) {
+    int64_t n_ready = 0;
+    for (const Running& r : running_) n_ready += r.source ? 0 : r.n_pending();
+    while (n_ready < runner_.limits().max_tokens && std::cmp_less(running_.size(), runner_.limits().max_outputs)) {
       if (!fetch()) return;
-      Running r{n_texts_, waiting_.begin, waiting_.end, {}};
+      Running r;
+      r.text = n_texts_;
+      r.begin = waiting_.begin;
+      r.end = waiting_.end;
+      std::lock_guard lock(runner_.mutex());
+      if (!take_pages(r)) return;
       r.sequence.tokens = std::move(waiting_.tokens);
-      {
-        std::lock_guard lock(runner_.mutex());
-        runner_.settle(r.sequence);
-        const int64_t wanted = pages_for(r.end);
-        if (!runner_.pool().grow(r.sequence.pages, wanted)) {
-          waiting_.tokens = std::move(r.sequence.tokens);
-          if (!running_.empty()) return;  // pages come back when one of them ends
-          fail(ErrorCode::busy, "{} pages of the KV cache are wanted, {} of {} are free; close sessions", wanted,
-               runner_.pool().n_free(), runner_.pool().n_pages());
-        }
-      }
-      ++n_texts_;
       has_waiting_ = false;
-      n_pending += r.n_pending();
+      ++n_texts_;
+      runner_.settle(r.sequence);
       running_.push_back(std::move(r));
+      find_source();
+      n_ready += running_.back().source ? 0 : running_.back().n_pending();
     }
   }
 
@@ -72,6 +75,49 @@ class JobRunner {
     return has_waiting_ = true;
   }
 
+  bool take_pages(Running& r) {
+    const int64_t wanted = pages_for(r.end);
+    if (runner_.pool().grow(r.sequence.pages, wanted)) return true;
+    if (!running_.empty()) return false;  // pages come back when one of them ends
+    runner_.forget(previous_.sequence);
+    previous_ = {};
+    if (!runner_.pool().grow(r.sequence.pages, wanted))
+      fail(ErrorCode::busy, "{} pages of the KV cache are wanted, {} of {} are free; close sessions", wanted,
+           runner_.pool().n_free(), runner_.pool().n_pages());
+    return true;
+  }
+
+  /// For the newest text: the one before, if enough of its beginning is the same.
+  void find_source() {
+    Running& r = running_.back();
+    const bool runs = running_.size() > 1;
+    const Running& before = runs ? *std::prev(running_.end(), 2) : previous_;
+    if (before.text >= 0 && before.sequence.rope_set == r.sequence.rope_set) {
+      const auto& a = before.sequence.tokens;
+      const auto& b = r.sequence.tokens;
+      const int64_t same = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+      r.n_shared = std::min({same, before.end, r.begin});
+      if (r.n_shared >= kLeastShared) r.source = &before;
+    }
+    share_with(r);
+    if (previous_.text >= 0) {
+      runner_.forget(previous_.sequence);
+      previous_ = {};
+    }
+  }
+
+  void share_with(Running& r) {
+    if (!r.source || r.source->sequence.n_computed < r.n_shared) return;
+    runner_.copy_beginning(r.source->sequence, r.sequence, r.n_shared);
+    r.source = nullptr;
+  }
+
+  /// After a step: the texts that wait for a beginning that is there now. In order, so that each is the source of the next.
+  void share() {
+    std::lock_guard lock(runner_.mutex());
+    for (Running& r : running_) share_with(r);
+  }
+
   /// Returns the number of tokens computed.
   int64_t step() {
     struct Row {
@@ -81,6 +127,7 @@ class JobRunner {
     std::vector<Row> rows;
     int64_t tokens_left = runner_.limits().max_tokens, rows_left = runner_.limits().max_outputs;
     for (Running& r : running_) {
+      if (r.source) continue;
       const int64_t first = r.sequence.n_computed;
       int64_t n = std::min(tokens_left, r.n_pending());
       const int64_t first_row = std::max(first, r.begin);
@@ -104,15 +151,18 @@ class JobRunner {
     return runner_.limits().max_tokens - tokens_left;
   }
 
-  /// The older text always gets its rows first, so texts end in order.
+  /// Texts end in order. The newest one keeps its pages until the next is there, which may begin like it.
   void finish() {
     while (!running_.empty() && running_.front().n_pending() == 0) {
-      {
+      const int64_t text = running_.front().text;
+      if (text + 1 == n_texts_) {
+        previous_ = std::move(running_.front());
+      } else {
         std::lock_guard lock(runner_.mutex());
         runner_.forget(running_.front().sequence);
       }
-      job_.done(running_.front().text);
       running_.pop_front();
+      job_.done(text);
     }
   }
 
@@ -123,6 +173,7 @@ class JobRunner {
   bool has_waiting_ = false, at_end_ = false;
   int64_t n_texts_ = 0;  // started
   std::list<Running> running_;
+  Running previous_;  // the newest text when it has ended; text -1 = none
 };
 
 }  // namespace

@@ -26,6 +26,12 @@ void Runner::settle(Sequence& s) const {
   s.rope_set = wanted;
 }
 
+void Runner::copy_beginning(const Sequence& from, Sequence& to, int64_t n) {
+  PHIAL_CHECK(from.n_computed >= n && from.rope_set == to.rope_set && std::ssize(to.pages) >= pages_for(n));
+  for (size_t i = 0; std::cmp_less(i, pages_for(n)); ++i) kv_.copy_page(from.pages[i], to.pages[i]);
+  to.n_computed = n;
+}
+
 void Runner::take_pages(std::span<const StepItem> items) {
   for (const StepItem& item : items) {
     Sequence& s = *item.sequence;

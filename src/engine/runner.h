@@ -51,6 +51,9 @@ class Runner {
   void settle(Sequence& s) const;
   /// Logits [n_outputs, vocab_size] in order of the items; valid until the next step. Throws BUSY when the pages are spent.
   Tensor step(std::span<const StepItem> items);
+  /// Gives `to`, which has pages for them, the first n tokens that `from` has computed; both begin with them and have one rope
+  /// set.
+  void copy_beginning(const Sequence& from, Sequence& to, int64_t n);
   void forget(Sequence& s) { pool_.shrink(s.pages, 0), s.n_computed = 0; }
 
  private:

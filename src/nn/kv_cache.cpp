@@ -84,4 +84,16 @@ void KvCache::write_page(int32_t page, std::span<const std::byte> bytes) {
   }
 }
 
+void KvCache::copy_page(int32_t from, int32_t to) {
+  for (const KvLayer& layer : layers_) {
+    PHIAL_CHECK(from >= 0 && from < layer.n_pages && to >= 0 && to < layer.n_pages);
+    const auto copy = [&](std::byte* data, DType dtype) {
+      const uint64_t n_bytes = kv_page_bytes(dtype, layer.n_kv_heads, layer.head_dim);
+      std::memcpy(data + static_cast<uint64_t>(to) * n_bytes, data + static_cast<uint64_t>(from) * n_bytes, n_bytes);
+    };
+    copy(layer.k, layer.k_dtype);
+    copy(layer.v, layer.v_dtype);
+  }
+}
+
 }  // namespace phial

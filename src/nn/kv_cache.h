@@ -39,6 +39,8 @@ class KvCache {
   /// Copies a page whose first n_used slots hold tokens; the others, which may hold an older text, are zeros in the copy.
   void read_page(int32_t page, int32_t n_used, std::span<std::byte> out) const;
   void write_page(int32_t page, std::span<const std::byte> bytes);
+  /// All layers of one page over another.
+  void copy_page(int32_t from, int32_t to);
 
  private:
   KvFormat format_;

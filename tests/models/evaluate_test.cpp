@@ -98,6 +98,58 @@ TEST_CASE("many texts in the same steps give the bits of each alone") {
     }
 }
 
+TEST_CASE("a common beginning is computed once and gives the same bits") {
+  RunOptions options = exact(fixture("phi3-longrope"), "cpu");
+  options.n_context = 256;
+  auto alone = Model::load(options);
+  // Four choices of each question. In the third question some are beyond the original context, so that nothing is common.
+  std::vector<LogitsJob::Text> texts;
+  const int common[] = {20, 12, 25, 100, 5}, longest[] = {28, 20, 34, 140, 12};
+  for (int q = 0; q < 5; ++q)
+    for (int c = 0; c < 4; ++c) {
+      const int n = longest[q] - c;
+      auto tokens = text_of(n, 5 * q);
+      for (int i = common[q] + c; i < n; ++i) tokens[static_cast<size_t>(i)] = 3 + (i + 7 * c) % 250;
+      texts.push_back({tokens, common[q] - 1, n - 1});
+    }
+  std::vector<std::vector<float>> want;
+  int64_t n_all = 0;
+  for (const auto& t : texts) {
+    const auto all = all_logits(*alone, t.tokens);
+    const int64_t vocab = alone->info().vocab_size;
+    want.emplace_back(all.begin() + t.begin * vocab, all.begin() + t.end * vocab);
+    n_all += t.end;
+  }
+  for (const char* cache : {"f32", "f16"})
+    for (int n_sequences : {1, 4})
+      for (int n_ubatch : {1, 9, 64, 512}) {
+        CAPTURE(cache);
+        CAPTURE(n_sequences);
+        CAPTURE(n_ubatch);
+        options.n_context = n_sequences == 1 ? 192 : 256;
+        options.cache_type_k = options.cache_type_v = cache;
+        options.n_sequences = n_sequences;
+        options.n_ubatch = n_ubatch;
+        auto model = Model::load(options);
+        KeepJob job(texts);
+        model->logits(job);
+        if (options.cache_type_k == "f32") CHECK(job.rows == want);
+        CHECK(job.ended.size() == texts.size());
+        CHECK(std::is_sorted(job.ended.begin(), job.ended.end()));
+        CHECK(job.n_computed < n_all - (n_sequences == 1 ? 100 : 300));
+        KeepJob again(texts);
+        model->logits(again);
+        CHECK(again.rows == job.rows);
+        // In another order no text follows its like.
+        KeepJob mixed({});
+        for (size_t i = 0; i < texts.size(); ++i) mixed.texts.push_back(texts[i % 5 * 4 + i / 5]);
+        mixed.rows.resize(texts.size());
+        model->logits(mixed);
+        CHECK(mixed.n_computed == n_all);
+        for (size_t i = 0; i < texts.size(); ++i) CHECK(mixed.rows[i] == job.rows[i % 5 * 4 + i / 5]);
+      }
+}
+
 TEST_CASE("texts that cannot be computed, and stopping") {
   RunOptions options = exact(fixture("phi3-plain"), "cpu");
   options.n_context = 64;
