@@ -265,8 +265,10 @@ void add_flags(Flags& f, Asked& a) {
             "So many tasks, drawn at random; 0 = all");
   f.group("Output");
   f.toggle("--json", a.json, "Print one JSON line with the results, and nothing else");
-  f.accepted("-np,--parallel,-s,--seed,-n,--predict,--n-predict,--keep", true);
-  f.accepted("--no-display-prompt,-co,--color,-kvu,--kv-unified", false);
+  f.noted("-np,--parallel", true, "as many chunks run together as --batch-size holds");
+  f.noted("-s,--seed", true, "tasks are always drawn in the same way, and nothing else is random");
+  f.noted("-n,--predict,--n-predict,--keep", true, "nothing is generated");
+  f.accepted("-kvu,--kv-unified", false);
 }
 
 void check(const Asked& a, const Flags& flags) {
@@ -305,7 +307,13 @@ int perplexity_verb(Flags& flags) {
   if (!flags.parse()) return 0;
   check(a, flags);
   const std::string text = a.kl_divergence ? "" : text_of(a);
-  if (a.kl_divergence) a.run.n_context = base_file_info(a.base_file).n_context;
+  if (a.kl_divergence) {
+    const int64_t n_context = base_file_info(a.base_file).n_context;
+    if (flags.given("--ctx-size") && a.run.n_context != n_context)
+      fmt::print(stderr, "note: chunks have {} tokens, as in {}; --ctx-size {} is not used\n", n_context, a.base_file,
+                 a.run.n_context);
+    a.run.n_context = n_context;
+  }
   a.run.n_sequences = static_cast<int>(std::max<int64_t>(a.has_tasks() ? 4 : 1, a.run.n_batch / a.run.n_context));
   a.run.n_context += a.stride / 2;
   watch_interrupt();
