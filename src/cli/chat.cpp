@@ -128,7 +128,7 @@ int Chat::complete(const std::string& prompt) {
 }
 
 int Chat::answer(const std::string& message) {
-  messages_.push_back({"user", options_.in_prefix + message + options_.in_suffix});
+  messages_.push_back({"user", message});
   std::string text;
   const int code = stream(chat_tokens(*template_, *tokenizer_, messages_, options_.variables), &text);
   messages_.push_back({"assistant", text});
@@ -220,7 +220,7 @@ int Chat::loop() {
     if (!message) break;
     if (command(*message)) continue;
     try {
-      answer(*message);
+      answer(options_.in_prefix + *message + options_.in_suffix);
     } catch (const Error& e) {
       // A turn that fails (context full, numbers gone bad) does not end the conversation.
       fmt::print(stderr, "{}error[{}]:{} {}\n", style(2, kRed), e.code_text(), style(2, kReset), e.what());

@@ -57,7 +57,7 @@ int convert_verb(Flags& flags) {
   flags.toggle("--print-supported-models", print_supported, "Print the architectures that can be converted");
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor");
-  flags.accepted("--quiet,-q,--use-temp-file,--no-lazy", false);
+  flags.accepted("--use-temp-file,--no-lazy", false);
   flags.noted("--no-tensor-first-split", false, "the first file holds tensors too");
   flags.noted("--disable-mistral-community-chat-template", false, "the template is the checkpoint's own");
   flags.refused("--bigendian", "big-endian files are not written; every machine that runs GGUF today reads little-endian");

@@ -43,6 +43,21 @@ bool looks_like_flag(const std::string& arg) {
 
 std::string without_dashes(const std::string& name) { return name.substr(std::min(name.size(), name.find_first_not_of('-'))); }
 
+// CLI11's own checks would say "Could not convert" and "required INT:INT in [0 - 9] missing".
+std::function<std::string(const std::string&)> whole_number(int64_t min, int64_t max) {
+  return [min, max](const std::string& text) {
+    int64_t value = 0;
+    return CLI::detail::lexical_cast(text, value) && value >= min && value <= max
+               ? std::string()
+               : fmt::format("'{}' is not a whole number from {} to {}", text, min, max);
+  };
+}
+
+std::string number(const std::string& text) {
+  float value = 0;
+  return CLI::detail::lexical_cast(text, value) ? "" : "'" + text + "' is not a number";
+}
+
 }  // namespace
 
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
@@ -83,16 +98,16 @@ void Flags::text(const std::string& names, std::string& target, const std::strin
 
 void Flags::integer(const std::string& names, int64_t& target, int64_t min, int64_t max, const std::string& example,
                     const std::string& what) {
-  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)->check(CLI::Range(min, max))->take_last();
+  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)->check(whole_number(min, max))->take_last();
 }
 
 void Flags::integer(const std::string& names, int& target, int min, int max, const std::string& example,
                     const std::string& what) {
-  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)->check(CLI::Range(min, max))->take_last();
+  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)->check(whole_number(min, max))->take_last();
 }
 
 void Flags::real(const std::string& names, float& target, const std::string& example, const std::string& what) {
-  app_.add_option(declare(names, "X", fmt::format("{}", target), example, what), target)->take_last();
+  app_.add_option(declare(names, "X", fmt::format("{}", target), example, what), target)->check(number)->take_last();
 }
 
 void Flags::toggle(const std::string& names, bool& target, const std::string& what, bool value) {
@@ -193,7 +208,9 @@ std::vector<std::string> Flags::normalize(const std::vector<std::string>& args) 
       const bool next_is_word = i + 1 < args.size() && std::find(words.begin(), words.end(), args[i + 1]) != words.end();
       help_wanted_ = help_wanted_ || spec.names[0] == kHelp;
       if (has_value && spec.value.empty()) throw Usage(name + " takes no value");
-      if (spec.value.empty() || (!has_value && !spec.optional_value && i + 1 == args.size())) continue;
+      if (spec.value.empty()) continue;
+      if (!has_value && !spec.optional_value && i + 1 == args.size())
+        throw Usage(name + " wants a value, for example: " + name + " " + spec.example);
       // The next word is taken as it is, so that "-n -1" and "-p -x" work.
       const std::string value = has_value                              ? arg.substr(equals + 1)
                                 : spec.optional_value && !next_is_word ? bare_.at(spec.names[0])

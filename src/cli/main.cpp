@@ -33,6 +33,7 @@ int dispatch(const std::string& called_as, std::vector<std::string> args) {
     for (const std::string& name : v.llama_names)
       if (called_as == name) verb = &v;
   const bool by_llama_name = verb != nullptr;
+  if (!by_llama_name && args.size() == 2 && args[0] == "help") args = {args[1], "--help"};
   if (!by_llama_name && (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help")) {
     fmt::print(args.empty() ? stderr : stdout, "{}", overview());
     return args.empty() ? 2 : 0;

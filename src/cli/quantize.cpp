@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "files.h"
-#include "flags.h"
+#include "run_flags.h"
 #include "terminal.h"
 #include "verb.h"
 
@@ -65,10 +65,9 @@ int quantize_verb(Flags& flags) {
   flags.list("--tensor-type", tensor_types, "REGEX=TYPE", "ffn_down=q6_k",
              "Type of the tensors whose name matches; may be repeated");
   flags.text("--tensor-type-file", tensor_type_file, "FILE", "types.txt", "A REGEX=TYPE per line");
-  flags.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "general.name=str:phi", "Replace metadata");
+  add_override_flag(flags, o.override_kv);
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor, as --dry-run prints them");
-  flags.accepted("--quiet,-q", false);
   flags.refused("--prune-layers", "pruning layers is not built yet");
   if (!flags.parse()) return 0;
   if (words.size() < 2) throw Usage("usage: phial quantize [flags] IN [OUT] TYPE [THREADS]");

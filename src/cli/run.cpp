@@ -114,7 +114,7 @@ int run_verb(Flags& flags) {
                          : "this model has no chat template: give -p TEXT to complete, or --chat-template-file");
     code = talk.complete(prompt);
   } else {
-    if (has_prompt) code = talk.answer(prompt);
+    if (has_prompt) code = talk.answer(chat.in_prefix + prompt + chat.in_suffix);
     if (interactive && !chat.single_turn && code == 0 && (!has_prompt || is_terminal(1))) code = talk.loop();
   }
   talk.print_timings();

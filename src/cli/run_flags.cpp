@@ -2,6 +2,8 @@
 #include "run_flags.h"
 
 #include <cmath>
+#include <cstring>
+#include <sstream>
 
 #include "files.h"
 #include "llama_flags.h"
@@ -28,7 +30,31 @@ std::pair<int32_t, float> parse_bias(const std::string& text) {
   return bias;
 }
 
+/// "a=int:1,b=str:x" are two; a comma inside a text stays.
+void split_overrides(std::vector<std::string>& out, const std::string& text) {
+  if (text.empty()) out.push_back(text);  // refused where it is read
+  std::stringstream pieces(text);
+  bool first = true;
+  for (std::string piece; std::getline(pieces, piece, ',');) {
+    const size_t equals = piece.find('=');
+    bool begins = first;
+    for (const char* type : {"=int:", "=float:", "=bool:", "=str:"})
+      begins = begins || (equals != std::string::npos && piece.compare(equals, std::strlen(type), type) == 0);
+    if (begins)
+      out.push_back(piece);
+    else
+      out.back() += "," + piece;
+    first = false;
+  }
+}
+
 }  // namespace
+
+void add_override_flag(Flags& f, std::vector<std::string>& overrides) {
+  f.action("--override-kv", "KEY=TYPE:VALUE", "", "general.name=str:phi",
+           "Replace metadata; types int, float, bool, str; several with commas or by repeating the flag",
+           [&overrides](const std::string& text) { split_overrides(overrides, text); });
+}
 
 void add_run_flags(Flags& f, RunOptions& o) {
   f.group("Model and machine");
@@ -52,8 +78,7 @@ void add_run_flags(Flags& f, RunOptions& o) {
   add_load_mode_flag(f, o.mmap);
   f.toggle("--no-huge-pages", o.huge_pages, "Do not ask for 2 MiB pages", false);
   f.toggle("--check-tensors", o.check_tensors, "Look for NaN and Inf in every tensor while loading");
-  f.list("--override-kv", o.override_kv, "KEY=TYPE:VALUE", "phi3.rope.freq_base=float:10000",
-         "Replace metadata; types int, float, bool, str");
+  add_override_flag(f, o.override_kv);
   add_process_flags(f);
   answer_llama_run_flags(f);
 }

@@ -8,6 +8,8 @@ namespace phial::cli {
 
 /// Flags of every verb that runs a model, and the answers to llama.cpp's other common flags.
 void add_run_flags(Flags& flags, RunOptions& options);
+/// --override-kv, with llama.cpp's comma-separated lists.
+void add_override_flag(Flags& flags, std::vector<std::string>& overrides);
 /// Loads the model with a progress bar; its notes are shown.
 std::shared_ptr<Model> load_model(const RunOptions& options);
 /// llama.cpp's sampling flags.

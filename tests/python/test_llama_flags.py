@@ -208,3 +208,25 @@ def test_simple_io_reads_lines(models):
     c.expect(pexpect.EOF)
     c.close()
     assert c.exitstatus == 0
+
+
+def test_overrides_separated_by_commas(models, tmp_path):
+    out = tmp_path / "o.gguf"
+    run("quantize", "--override-kv", "general.name=str:a, b,general.file_type=int:7", models("q8_0"), out, "COPY")
+    text = run("inspect", out, "--no-tensors", "--no-check").stdout
+    assert re.search(r'general.name .*"a, b"', text) and re.search(r"general.file_type +\w+ +7", text), text
+
+
+@pytest.mark.parametrize("args, text", [
+    (["--threads"], "--threads wants a value, for example: --threads 8"),
+    (["--threads", "x"], "--threads: 'x' is not a whole number from -1 to 1024"),
+    (["--top-k", "1.5"], "--top-k: '1.5' is not a whole number"),
+    (["--temp", "warm"], "--temp: 'warm' is not a number"),
+    (["--mmap=1"], "--mmap takes no value"),
+    (["stray"], "not expected: stray"),
+    (["--color=blue"], "--color: 'blue' is not on, off or auto"),
+    (["--seed", "-2"], "--seed: '-2' is not a number from -1"),
+])
+def test_wrong_values_are_explained(args, text):
+    p = run("run", "-m", "x", *args, check=False)
+    assert p.returncode == 2 and text in p.stderr, p.stderr
