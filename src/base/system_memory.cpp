@@ -1,7 +1,10 @@
 // Free memory by /proc/meminfo and the control group's limits (versions 2 and 1).
 #include "base/system_memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -58,6 +61,22 @@ uint64_t page_bytes(bool huge_pages) {
   std::ifstream in("/sys/kernel/mm/transparent_hugepage/enabled");
   std::string state;
   return std::getline(in, state) && state.find("[never]") == std::string::npos ? kHuge : kSmall;
+}
+
+double huge_page_ms() {
+  static const double result = [] {
+    constexpr size_t kHuge = 2u << 20, kPages = 8;
+    void* base = mmap(nullptr, (kPages + 1) * kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return 0.0;
+    auto* data = static_cast<volatile char*>(base) + (kHuge - reinterpret_cast<uintptr_t>(base) % kHuge) % kHuge;
+    madvise(const_cast<char*>(data), kPages * kHuge, MADV_HUGEPAGE);
+    const auto begin = std::chrono::steady_clock::now();
+    for (size_t i = 0; i < kPages; ++i) data[i * kHuge] = 1;
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
+    munmap(base, (kPages + 1) * kHuge);
+    return time.count() / kPages;
+  }();
+  return result;
 }
 
 }  // namespace phial

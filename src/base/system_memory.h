@@ -14,4 +14,9 @@ uint64_t resident_memory();
 /// The step in which touched memory is granted: a huge page where they are wanted and the system has them, else a small one.
 uint64_t page_bytes(bool huge_pages);
 
+/// Milliseconds that the system takes to grant one huge page, measured once. A virtual machine whose host fetches its memory
+/// back when it is freed needs many times what clearing the page costs.
+double huge_page_ms();
+inline bool huge_pages_are_quick() { return huge_page_ms() < 1.0; }  // 2 GB/s
+
 }  // namespace phial

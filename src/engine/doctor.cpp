@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/cpu_info.h"
+#include "base/system_memory.h"
 #include "base/fail.h"
 #include "base/thread_pool.h"
 #include "tensor/registry.h"
@@ -81,6 +82,10 @@ DoctorLine huge_pages() {
     return {"huge pages", "missing", "the kernel has no transparent huge pages; decoding is up to a fifth slower without"};
   if (state.find("[never]") != std::string::npos)
     return {"huge pages", "unused", "switched off; as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"};
+  if (!huge_pages_are_quick())
+    return {"huge pages", "unused",
+            fmt::format("slow to get here ({:.1f} ms each; a host that takes freed memory back): large matrices use small pages",
+                        huge_page_ms())};
   return {"huge pages", "ok", fmt::format("transparent huge pages ({}) hold the weights; --no-huge-pages turns that off", state)};
 }
 

@@ -7,6 +7,7 @@
 
 #include "backends/cpu/weight_storage.h"
 #include "base/checked.h"
+#include "base/system_memory.h"
 
 namespace phial::cpu {
 namespace {
@@ -52,6 +53,8 @@ void pack_panel(const LinearFormat& format, const PanelLayout& layout, const std
   }
 }
 
+constexpr uint64_t kProbedBytes = 4u << 20;  // for smaller matrices asking costs more than it can save
+
 PackedMatrix::PackedMatrix(const LinearFormat& format, const WeightSource& source, ThreadPool& pool, bool huge_pages,
                            bool low_memory)
     : format_(format),
@@ -62,8 +65,10 @@ PackedMatrix::PackedMatrix(const LinearFormat& format, const WeightSource& sourc
     mapped_rows_ = source.mapped_rows;
     return;
   }
-  memory_ = allocate_pages(
-      (CheckedSize(static_cast<uint64_t>(layout_.panel_bytes)) * static_cast<uint64_t>(layout_.n_panels)).value(), huge_pages);
+  const uint64_t n_bytes =
+      (CheckedSize(static_cast<uint64_t>(layout_.panel_bytes)) * static_cast<uint64_t>(layout_.n_panels)).value();
+  // Huge pages make decoding up to a fifth faster; where they are slow to get, a quick start is worth more.
+  memory_ = allocate_pages(n_bytes, huge_pages && (n_bytes < kProbedBytes || huge_pages_are_quick()));
   // Each thread reads a few panels' rows into its own small buffer and packs them from cache.
   const int64_t panel_source = std::max<int64_t>(1, row_bytes_ * kPanelRows);
   const int64_t piece = std::clamp<int64_t>(kPackPieceBytes / panel_source, 1, 64);
