@@ -5,8 +5,9 @@ VENV   ?= build/venv
 PYTHON  = $(VENV)/bin/python
 JOBS   ?= $(shell nproc)
 PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
 
-.PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures install uninstall
+.PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures fuzz mutate faults install uninstall
 
 all: build
 
@@ -57,7 +58,21 @@ lint: deps
 format: deps
 	clang-format -i $$(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' 'tests/*.h' 'bench/*.cpp')
 
-check: test lint asan
+fuzz: deps
+	@tools/install_deps.sh --fuzz
+	cmake --preset fuzz
+	cmake --build build/fuzz -j $(JOBS)
+	tools/fuzz.sh $(FUZZ_SECONDS)
+
+mutate: build
+	$(BUILD)/mutate --count 1000000 --target template
+	$(BUILD)/mutate --count 1000000 --target messages
+	for t in gguf safetensors tokenizer_json tokenizer_model; do $(BUILD)/mutate --count 2500000 --target $$t || exit 1; done
+
+faults: build
+	PHIAL_FAULTS=all $(BUILD)/test_faults
+
+check: test lint asan fuzz mutate faults
 
 bench: build python
 	cmake --build $(BUILD) -j $(JOBS) --target benches

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Installs the Debian packages Phial is built with, when one is missing. README.md says what each is for.
+# Installs the Debian packages Phial is built with, when one is missing; with --fuzz those of make fuzz. README.md says what each is for.
 set -euo pipefail
 packages=(g++ make cmake ninja-build ccache pkg-config python3 python3-venv clang-format
   libfmt-dev nlohmann-json3-dev libcli11-dev libonig-dev libutf8proc-dev libxxhash-dev libedit-dev doctest-dev)
+[ "${1:-}" = --fuzz ] && packages=(clang libclang-rt-14-dev)  # for make fuzz alone
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -59,12 +60,16 @@ void check_path(const std::string& path) {
 
 }  // namespace
 
+std::function<int()> input_fault_hook;
+
 int open_regular_file(const std::string& path, uint64_t* size) {
   check_path(path);
   int fd;
   // O_NONBLOCK: a pipe without a writer would hang the open; it changes nothing for regular files.
   do {
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const int fault = input_fault_hook ? input_fault_hook() : 0;
+    errno = -fault;
+    fd = fault < 0 ? -1 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) fail_open(path, errno);
   struct stat st;
@@ -104,8 +109,11 @@ void InputFile::read_at(uint64_t offset, std::span<std::byte> out) const {
          out.size(), offset, size_);
   size_t done = 0;
   while (done < out.size()) {
+    const int fault = input_fault_hook ? input_fault_hook() : 0;
+    const size_t most = fault > 0 ? std::min(kMaxTransfer, static_cast<size_t>(fault)) : kMaxTransfer;
+    errno = -fault;
     const ssize_t n =
-        ::pread(fd_, out.data() + done, std::min(out.size() - done, kMaxTransfer), static_cast<off_t>(offset + done));
+        fault < 0 ? -1 : ::pread(fd_, out.data() + done, std::min(out.size() - done, most), static_cast<off_t>(offset + done));
     if (n > 0) {
       done += static_cast<size_t>(n);
     } else if (n == 0) {
@@ -156,8 +164,10 @@ std::string folder_of(const std::string& path) {
 
 /// True when `fd`, a file without a name, can later be given one.
 bool can_be_named(int fd) {
+  char name[32];  // no allocation: the constructor that calls this could not close the file
+  std::snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
   struct stat st;
-  return ::stat(fmt::format("/proc/self/fd/{}", fd).c_str(), &st) == 0;
+  return ::stat(name, &st) == 0;
 }
 
 }  // namespace
@@ -256,10 +266,10 @@ void AtomicFile::seal() {
   if (fd_ < 0) return;
   flush();
   if (temporary_.empty()) {
-    const std::string name = temporary_name(path_);
+    std::string name = temporary_name(path_);
     if (::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", fd_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
       fail(ErrorCode::io, "writing {}: {}; the target is as it was", shown(path_), error_text(errno));
-    temporary_ = name;
+    temporary_ = std::move(name);  // from here on the destructor removes it
   }
   ::close(std::exchange(fd_, -1));
 }

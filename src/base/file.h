@@ -14,6 +14,10 @@ namespace phial {
 /// Opens a regular file for reading and gives its descriptor and size; NOTFOUND, NOTFILE, PATH or IO otherwise.
 int open_regular_file(const std::string& path, uint64_t* size);
 
+/// For tests: called before each open, map and read of a file, from any thread. A negative errno makes it fail, a positive
+/// number lets a read give at most that many bytes.
+extern std::function<int()> input_fault_hook;
+
 /// A regular file opened for reading. Reads past the end throw TRUNC; FIFOs, folders and devices throw NOTFILE.
 class InputFile {
  public:

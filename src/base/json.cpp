@@ -122,12 +122,28 @@ class TreeBuilder {
   Tree* member_ = nullptr;
 };
 
+constexpr int kTakenApart = 150;  // levels: more than files may have; deeper ones are left to the library, which does not recurse
+
 template <typename Tree>
-Tree parse(std::string_view text, const std::string& where, const JsonLimits& limits) {
+void empty(Tree& tree, int level) noexcept {
+  if (level == kTakenApart) return;
+  if (tree.is_array()) {
+    auto& list = tree.template get_ref<typename Tree::array_t&>();
+    for (Tree& one : list) empty(one, level + 1);
+    list.clear();
+  } else if (tree.is_object()) {
+    auto& members = tree.template get_ref<typename Tree::object_t&>();
+    for (auto& member : members) empty(member.second, level + 1);
+    members.clear();
+  }
+}
+
+template <typename Tree>
+OwnedTree<Tree> parse(std::string_view text, const std::string& where, const JsonLimits& limits) {
   // The library takes a NUL byte for the end of the text and would not look at what follows.
   if (const size_t at = text.find('\0'); at != std::string_view::npos)
     fail(ErrorCode::json, "{}: not valid JSON: a NUL at byte {}", where, at);
-  Tree root;
+  OwnedTree<Tree> root;
   const char* progress = text.data();
   TreeBuilder<Tree> builder(root, where, limits, text.data(), &progress);
   const CountingIterator begin(text.data(), &progress), end(text.data() + text.size(), &progress);
@@ -137,9 +153,18 @@ Tree parse(std::string_view text, const std::string& where, const JsonLimits& li
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where, JsonLimits limits) { return parse<Json>(text, where, limits); }
+bool is_text(const Json& value, std::string_view text) {
+  return value.is_string() && value.get_ref<const std::string&>() == text;
+}
 
-OrderedJson parse_ordered_json(std::string_view text, const std::string& where, JsonLimits limits) {
+void take_apart(Json& tree) noexcept { empty(tree, 0); }
+void take_apart(OrderedJson& tree) noexcept { empty(tree, 0); }
+
+JsonTree parse_json(std::string_view text, const std::string& where, JsonLimits limits) {
+  return parse<Json>(text, where, limits);
+}
+
+OrderedJsonTree parse_ordered_json(std::string_view text, const std::string& where, JsonLimits limits) {
   return parse<OrderedJson>(text, where, limits);
 }
 

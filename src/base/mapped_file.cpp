@@ -89,7 +89,9 @@ MappedFile::MappedFile(const std::string& path) {
     ::close(fd);
     fail(ErrorCode::limit, "cannot map {}: {} files are mapped already", printable(path, 1024), kMaxMaps);
   }
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  const int wanted = input_fault_hook ? input_fault_hook() : 0, fault = wanted < 0 && wanted != -EINTR ? wanted : 0;
+  errno = -fault;
+  void* data = fault < 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   const int number = errno;
   ::close(fd);
   if (data == MAP_FAILED) {

@@ -13,7 +13,7 @@ namespace phial {
 struct Checkpoint {
   std::string folder;  // without a trailing slash
   std::string folder_name;
-  Json json;
+  JsonTree json;
   const Architecture* architecture = nullptr;
   Config config;
 };

@@ -158,7 +158,7 @@ std::optional<ModelCheck> check_model(const Opened& o) {
       std::error_code ignored;
       const fs::path config = (fs::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
       if (!fs::is_regular_file(config, ignored)) return std::nullopt;
-      const Json json = parse_json(read_text_file(config.string(), kMaxConfig), printable(config.string(), 1024));
+      const JsonTree json = parse_json(read_text_file(config.string(), kMaxConfig), printable(config.string(), 1024));
       const auto names = json.find("architectures");
       if (names == json.end() || !names->is_array() || names->empty() || !names->front().is_string()) return std::nullopt;
       check.architecture = names->front().get<std::string>();

@@ -249,7 +249,7 @@ std::string shard_in_folder(const fs::path& folder, const std::string& name) {
 
 struct Header {
   std::vector<TensorEntry> tensors;  // offsets are from data_begin; names may repeat, the layout is unchecked
-  Json metadata = Json::object();
+  JsonTree metadata{Json::object()};
   uint64_t data_begin = 0;
 };
 
@@ -322,7 +322,7 @@ SafetensorsFile SafetensorsFile::open_folder(const std::string& folder) {
   }
 
   const std::string where = printable(index.string(), 1024);
-  const Json json =
+  const JsonTree json =
       parse_json(read_text_file(shard_in_folder(root, index.filename().string()), kMaxIndex), where, {kMaxDepth, false});
   const auto map = json.find("weight_map");
   if (!json.is_object() || map == json.end() || !map->is_object() || map->empty())

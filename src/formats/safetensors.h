@@ -23,7 +23,7 @@ class SafetensorsFile : public TensorFile {
 
  private:
   void add_file(const std::string& path);
-  Json header_metadata_;
+  JsonTree header_metadata_;
 };
 
 }  // namespace phial

@@ -223,7 +223,7 @@ Config config_from_json(const Json& json, const std::string& architecture) {
   c.attention_bias = boolean(json, "attention_bias", false);
   c.sliding_window = sliding_window(json, c.n_layers);
   for (const char* key : {"hidden_act", "hidden_activation"})
-    if (const Json* act = member(json, key); act && *act != "silu" && *act != "swish")
+    if (const Json* act = member(json, key); act && !is_text(*act, "silu") && !is_text(*act, "swish"))
       fail(ErrorCode::unsupported, "config.json: {} is {}; only silu is supported for this architecture", key,
            printable(act->dump(-1, ' ', true)));
   if (boolean(json, "mlp_bias", false))

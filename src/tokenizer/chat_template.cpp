@@ -242,7 +242,7 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 std::string ChatTemplate::render(const std::string& variables_json, const TemplateBudget& budget) const {
   JsonLimits limits;
   limits.allow_duplicate_keys = true;  // the last one counts, as in Python
-  const OrderedJson variables = parse_ordered_json(variables_json, "variables of the chat template", limits);
+  const OrderedJsonTree variables = parse_ordered_json(variables_json, "variables of the chat template", limits);
   if (!variables.is_object()) fail(ErrorCode::json, "the variables of a chat template must be a JSON object");
   tmpl::Render render(impl_->tree, budget);
   return render.run(variables);

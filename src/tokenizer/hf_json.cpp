@@ -93,7 +93,8 @@ void read_model(const Json& model, const std::string& where, HfTokenizer& t, Tok
   const std::string type = member(model, "type") ? text_of(model, "type", where) : "BPE";
   if (type != "BPE") fail(ErrorCode::vocab, "{}: the model is of type '{}'; only BPE is supported", where, printable(type));
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (const Json* v = member(model, key); v && *v != "") fail(ErrorCode::vocab, "{}: '{}' is not supported", where, key);
+    if (const Json* v = member(model, key); v && !is_text(*v, ""))
+      fail(ErrorCode::vocab, "{}: '{}' is not supported", where, key);
   if (const Json* v = member(model, "dropout"); v && *v != 0.0)
     fail(ErrorCode::vocab, "{}: 'dropout' makes the tokens random; set it to null", where);
   t.byte_fallback = flag(model, "byte_fallback", false, where);
@@ -130,7 +131,7 @@ template <typename Visit>
 void each_component(const Json* json, const char* list_key, const Visit& visit) {
   if (!json || !json->is_object()) return;
   const Json* type = member(*json, "type");
-  if (type && *type == "Sequence") {
+  if (type && is_text(*type, "Sequence")) {
     if (const Json* list = member(*json, list_key); list && list->is_array())
       for (const Json& one : *list) each_component(&one, list_key, visit);
     return;
@@ -144,12 +145,12 @@ void read_decoder(const Json& root, const std::string& where, HfTokenizer& t, bo
     if (type == "Strip") {
       const Json* start = member(d, "start");
       const Json* content = member(d, "content");
-      if (start && start->is_number_unsigned() && start->get<uint64_t>() > 0 && content && *content == " ")
+      if (start && start->is_number_unsigned() && start->get<uint64_t>() > 0 && content && is_text(*content, " "))
         t.rules.strip_prefix_space = true;
     }
     if (type == "Metaspace") {
       const Json* scheme = member(d, "prepend_scheme");
-      t.rules.strip_prefix_space = scheme ? *scheme != "never" : flag(d, "add_prefix_space", true, where);
+      t.rules.strip_prefix_space = scheme ? !is_text(*scheme, "never") : flag(d, "add_prefix_space", true, where);
     }
   });
 }
@@ -190,7 +191,7 @@ void read_post_processor(const Json& root, const std::string& where, HfTokenizer
 }  // namespace
 
 HfTokenizer parse_tokenizer_json(std::string_view text, const std::string& where, int64_t vocab_size) {
-  const Json root = parse_json(text, where);
+  const JsonTree root = parse_json(text, where);
   const Json* model = member(root, "model");
   if (!model) fail(ErrorCode::vocab, "{}: no 'model'; this is not a tokenizer.json", where);
   HfTokenizer t;

@@ -13,8 +13,9 @@ void bind_args(Render& r, Args& args, const char* function, std::initializer_lis
   const size_t n = names.size();
   if (args.positional.size() > n) r.error("{}() takes at most {} argument(s) ({} given)", function, n, args.positional.size());
   for (size_t i = 0; i < args.positional.size(); ++i) out[i] = std::move(args.positional[i]);
-  for (auto& [name, value] : args.named) {
-    const auto* at = std::find_if(names.begin(), names.end(), [&](const char* known) { return name == known; });
+  for (auto& named : args.named) {
+    auto& [name, value] = named;
+    const auto* at = std::find_if(names.begin(), names.end(), [&](const char* known) { return named.first == known; });
     if (at == names.end()) r.error("{}() got an unexpected keyword argument '{}'", function, printable(name));
     Value& to = out[at - names.begin()];
     if (!to.is_missing()) r.error("{}() got multiple values for argument '{}'", function, name);

@@ -1,6 +1,8 @@
 // tokenizer.json's normalizers and pre-tokenizers: JSON to rules and back.
 #include "tokenizer/text_rules.h"
 
+#include <algorithm>
+
 #include "base/fail.h"
 #include "base/json.h"
 
@@ -148,80 +150,98 @@ void flatten(const Json& json, const char* list_key, const std::string& where, R
   out.push_back(read(type, c));
 }
 
-Json pattern_json(const std::string& pattern, bool is_regex) { return {{is_regex ? "Regex" : "String", pattern}}; }
+// Written as text: trees of the library allocate when they end (base/json.h).
+std::string quoted(const std::string& text) { return Json(text).dump(); }
+std::string boolean(bool value) { return value ? "true" : "false"; }
 
-Json to_json(const NormalizerStep& s) {
-  switch (s.kind) {
-    case NormalizerKind::nfc:
-      return {{"type", "NFC"}};
-    case NormalizerKind::nfd:
-      return {{"type", "NFD"}};
-    case NormalizerKind::nfkc:
-      return {{"type", "NFKC"}};
-    case NormalizerKind::nfkd:
-      return {{"type", "NFKD"}};
-    case NormalizerKind::lowercase:
-      return {{"type", "Lowercase"}};
-    case NormalizerKind::strip:
-      return {{"type", "Strip"}, {"strip_left", s.left}, {"strip_right", s.right}};
-    case NormalizerKind::replace:
-      return {{"type", "Replace"}, {"pattern", pattern_json(s.pattern, s.is_regex)}, {"content", s.content}};
-    case NormalizerKind::prepend:
-      return {{"type", "Prepend"}, {"prepend", s.content}};
-  }
-  return nullptr;
+/// An object of members already written, in the order of their keys.
+std::string object(std::vector<std::pair<std::string, std::string>> members) {
+  std::sort(members.begin(), members.end());
+  std::string out = "{";
+  for (const auto& [key, value] : members) out += (out.size() > 1 ? "," : "") + quoted(key) + ":" + value;
+  return out + "}";
+}
+std::string pattern_text(const std::string& pattern, bool is_regex) {
+  return object({{is_regex ? "Regex" : "String", quoted(pattern)}});
 }
 
-Json to_json(const PreTokenizerStep& s) {
+std::string to_text(const NormalizerStep& s) {
+  const auto plain = [](const char* type) { return object({{"type", quoted(type)}}); };
+  switch (s.kind) {
+    case NormalizerKind::nfc:
+      return plain("NFC");
+    case NormalizerKind::nfd:
+      return plain("NFD");
+    case NormalizerKind::nfkc:
+      return plain("NFKC");
+    case NormalizerKind::nfkd:
+      return plain("NFKD");
+    case NormalizerKind::lowercase:
+      return plain("Lowercase");
+    case NormalizerKind::strip:
+      return object({{"type", quoted("Strip")}, {"strip_left", boolean(s.left)}, {"strip_right", boolean(s.right)}});
+    case NormalizerKind::replace:
+      return object(
+          {{"type", quoted("Replace")}, {"pattern", pattern_text(s.pattern, s.is_regex)}, {"content", quoted(s.content)}});
+    case NormalizerKind::prepend:
+      return object({{"type", quoted("Prepend")}, {"prepend", quoted(s.content)}});
+  }
+  return "null";
+}
+
+std::string to_text(const PreTokenizerStep& s) {
+  const auto plain = [](const char* type) { return object({{"type", quoted(type)}}); };
   switch (s.kind) {
     case PreTokenizerKind::split:
-      return {{"type", "Split"},
-              {"pattern", pattern_json(s.pattern, s.is_regex)},
-              {"behavior", name_of(s.behavior, kBehaviors)},
-              {"invert", s.invert}};
+      return object({{"type", quoted("Split")},
+                     {"pattern", pattern_text(s.pattern, s.is_regex)},
+                     {"behavior", quoted(name_of(s.behavior, kBehaviors))},
+                     {"invert", boolean(s.invert)}});
     case PreTokenizerKind::digits:
-      return {{"type", "Digits"}, {"individual_digits", s.individual_digits}};
+      return object({{"type", quoted("Digits")}, {"individual_digits", boolean(s.individual_digits)}});
     case PreTokenizerKind::punctuation:
-      return {{"type", "Punctuation"}, {"behavior", name_of(s.behavior, kBehaviors)}};
+      return object({{"type", quoted("Punctuation")}, {"behavior", quoted(name_of(s.behavior, kBehaviors))}});
     case PreTokenizerKind::whitespace:
-      return {{"type", "Whitespace"}};
+      return plain("Whitespace");
     case PreTokenizerKind::whitespace_split:
-      return {{"type", "WhitespaceSplit"}};
+      return plain("WhitespaceSplit");
     case PreTokenizerKind::byte_level:
-      return {{"type", "ByteLevel"}, {"add_prefix_space", s.add_prefix_space}, {"use_regex", s.use_regex}};
+      return object({{"type", quoted("ByteLevel")},
+                     {"add_prefix_space", boolean(s.add_prefix_space)},
+                     {"use_regex", boolean(s.use_regex)}});
     case PreTokenizerKind::metaspace:
-      return {{"type", "Metaspace"},
-              {"replacement", s.replacement},
-              {"prepend_scheme", name_of(s.prepend_scheme, kSchemes)},
-              {"split", s.split}};
+      return object({{"type", quoted("Metaspace")},
+                     {"replacement", quoted(s.replacement)},
+                     {"prepend_scheme", quoted(name_of(s.prepend_scheme, kSchemes))},
+                     {"split", boolean(s.split)}});
   }
-  return nullptr;
+  return "null";
 }
 
 template <typename Step>
-std::string sequence_json(const std::vector<Step>& steps, const char* list_key) {
+std::string sequence_text(const std::vector<Step>& steps, const char* list_key) {
   if (steps.empty()) return "null";
-  if (steps.size() == 1) return to_json(steps[0]).dump();
-  Json list = Json::array();
-  for (const Step& s : steps) list.push_back(to_json(s));
-  return Json{{"type", "Sequence"}, {list_key, std::move(list)}}.dump();
+  if (steps.size() == 1) return to_text(steps[0]);
+  std::string list;
+  for (const Step& s : steps) list += (list.empty() ? "" : ",") + to_text(s);
+  return object({{"type", quoted("Sequence")}, {list_key, "[" + list + "]"}});
 }
 
 }  // namespace
 
 std::vector<NormalizerStep> parse_normalizer(std::string_view json, const std::string& where) {
   std::vector<NormalizerStep> out;
-  flatten(parse_json(json, where), "normalizers", where, read_normalizer, out);
+  flatten<NormalizerStep>(parse_json(json, where), "normalizers", where, read_normalizer, out);
   return out;
 }
 
 std::vector<PreTokenizerStep> parse_pre_tokenizer(std::string_view json, const std::string& where) {
   std::vector<PreTokenizerStep> out;
-  flatten(parse_json(json, where), "pretokenizers", where, read_pre_tokenizer, out);
+  flatten<PreTokenizerStep>(parse_json(json, where), "pretokenizers", where, read_pre_tokenizer, out);
   return out;
 }
 
-std::string normalizer_json(const std::vector<NormalizerStep>& steps) { return sequence_json(steps, "normalizers"); }
-std::string pre_tokenizer_json(const std::vector<PreTokenizerStep>& steps) { return sequence_json(steps, "pretokenizers"); }
+std::string normalizer_json(const std::vector<NormalizerStep>& steps) { return sequence_text(steps, "normalizers"); }
+std::string pre_tokenizer_json(const std::vector<PreTokenizerStep>& steps) { return sequence_text(steps, "pretokenizers"); }
 
 }  // namespace phial

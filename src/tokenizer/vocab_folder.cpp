@@ -28,10 +28,10 @@ std::optional<std::string> read_if_present(const std::string& folder, const char
   return read_text_file(path);
 }
 
-Json json_if_present(const std::string& folder, const char* name) {
+JsonTree json_if_present(const std::string& folder, const char* name) {
   const std::optional<std::string> text = read_if_present(folder, name);
-  if (!text) return Json::object();
-  Json json = parse_json(*text, name);
+  if (!text) return JsonTree(Json::object());
+  JsonTree json = parse_json(*text, name);
   if (!json.is_object()) fail(ErrorCode::vocab, "{}: not a JSON object", name);
   return json;
 }
@@ -52,7 +52,7 @@ bool flag(const Json& object, const char* key, bool otherwise) {
 
 struct Folder {
   std::string path;
-  Json config, special_map, added, model_config, generation;
+  JsonTree config, special_map, added, model_config, generation;
 };
 
 void put_added(Vocab& v, AddedToken a) {
@@ -109,11 +109,15 @@ void read_eog(const Folder& f, Vocab& v) {
   for (const Json* source : {&f.generation, &f.model_config}) {
     const auto it = source->find("eos_token_id");
     if (it == source->end() || it->is_null()) continue;
-    for (const Json& id : it->is_array() ? *it : Json::array({*it})) {
+    const auto add = [&](const Json& id) {
       if (!id.is_number_integer() || id < 0 || id >= v.tokens.size())
         fail(ErrorCode::vocab, "eos_token_id {} is not in the vocabulary of {} tokens", printable(id.dump()), v.tokens.size());
       v.eog.push_back(id.get<int32_t>());
-    }
+    };
+    if (it->is_array())
+      for (const Json& id : *it) add(id);
+    else
+      add(*it);
   }
   add_known_eog(v);
 }
@@ -127,13 +131,13 @@ void read_templates(const Folder& f, Vocab& v) {
       if (!one.is_object() || !one.contains("name") || !one.contains("template") || !one["name"].is_string() ||
           !one["template"].is_string())
         fail(ErrorCode::vocab, "tokenizer_config.json: 'chat_template' has an entry without name and template");
-      if (one["name"] == "default")
+      if (one["name"].get_ref<const std::string&>() == "default")
         v.chat_template = one["template"].get<std::string>();
       else
         v.named_templates.emplace_back(one["name"].get<std::string>(), one["template"].get<std::string>());
     }
   }
-  const Json processor = json_if_present(f.path, "chat_template.json");
+  const JsonTree processor = json_if_present(f.path, "chat_template.json");
   if (const auto it = processor.find("chat_template"); it != processor.end() && it->is_string())
     v.chat_template = it->get<std::string>();
   if (auto text = read_if_present(f.path, "chat_template.jinja")) v.chat_template = std::move(*text);

@@ -75,6 +75,7 @@ TEST_CASE("tensors that do not fit the architecture are refused") {
           std::memcpy(find(t, "rope_factors_long.weight").bytes.data(), &zero, sizeof zero);
         }) == "HPARAM");
   CHECK(code([](Metadata& m, auto&) { m.set("general.architecture", std::string("gpt9")); }) == "UNSUPPORTED");
+  CHECK(code([](Metadata& m, auto&) { m.set("general.architecture", std::string("clip")); }) == "UNSUPPORTED");  // B17
   CHECK(code([](Metadata& m, auto&) { m.erase("general.architecture"); }) == "HPARAM");
   CHECK(load_code(folder / "absent.gguf") == "NOTFOUND");
 }

@@ -3,6 +3,8 @@
 The byte-level families are small BPE vocabularies trained here, one for each pre-tokenizer of the known models; the
 SentencePiece families come from phial-tiny's tokenizer.model with the variants of rules that published models have.
 """
+import array
+import itertools
 import json
 import pathlib
 import random
@@ -216,13 +218,17 @@ def make(name, folder):
     return make_spm(name, folder) if name in SPM else make_byte_level(name, folder)
 
 
-def tokenize(model, texts, *flags):
-    """Our ids of many texts, by the test program tokenize_lines; with --decode pairs of ids and bytes."""
+def tokenize_lines(model, texts, *flags):
     blob = b"".join(struct.pack("<I", len(t)) + t for t in (t if isinstance(t, bytes) else t.encode() for t in texts))
     p = subprocess.run([str(BUILD / "tokenize_lines"), str(model), *flags], input=blob, capture_output=True)
     if p.returncode:
         raise AssertionError(p.stderr.decode())
-    lines = p.stdout.decode().split("\n")[:-1]
+    return p.stdout
+
+
+def tokenize(model, texts, *flags):
+    """Our ids of many texts, by the test program tokenize_lines; with --decode pairs of ids and bytes."""
+    lines = tokenize_lines(model, texts, *flags).decode().split("\n")[:-1]
     assert len(lines) == len(texts)
     if "--decode" not in flags:
         return [[int(x) for x in line.split()] for line in lines]
@@ -236,6 +242,9 @@ def differences(reference, model, texts, limit=5):
     for special_as_text, flags in ((False, ()), (True, ("--plain",))):
         reference.encode_special_tokens = special_as_text
         wanted = [e.ids for e in reference.encode_batch(texts, add_special_tokens=False)]
+        numbers = array.array("i", itertools.chain.from_iterable(itertools.chain((len(ids),), ids) for ids in wanted))
+        if numbers.tobytes() == tokenize_lines(model, texts, *flags, "--binary"):
+            continue
         for text, want, got in zip(texts, wanted, tokenize(model, texts, *flags)):
             if want != got:
                 n += 1

@@ -1,8 +1,8 @@
 // Tokenizes many texts in one run, for comparing with other tokenizers. stdin: each text as a 32-bit little-endian length and
 // that many bytes; stdout: a line of ids each.
-// usage: tokenize_lines MODEL [--special] [--plain] [--decode] [--time]
+// usage: tokenize_lines MODEL [--special] [--plain] [--decode | --binary] [--time]
 //   --special: add BOS/EOS; --plain: texts of special tokens are text; --decode: also the decoded bytes as hex, behind a tab;
-//   --time: only MB/s of the whole
+//   --binary: instead of lines a number of ids and the ids, each 32 bits; --time: only MB/s of the whole
 #include <ctime>
 #include <iostream>
 #include <iterator>
@@ -13,13 +13,14 @@
 
 int main(int argc, char** argv) {
   try {
-    bool special = false, plain = false, decode = false, time = false;
+    bool special = false, plain = false, decode = false, time = false, binary = false;
     for (int i = 2; i < argc; ++i) {
       const std::string a = argv[i];
       special |= a == "--special";
       plain |= a == "--plain";
       decode |= a == "--decode";
       time |= a == "--time";
+      binary |= a == "--binary";
     }
     if (argc < 2) return 2;
     const auto tokenizer = phial::Tokenizer::open(argv[1]);
@@ -32,6 +33,12 @@ int main(int argc, char** argv) {
       const auto ids = tokenizer->encode(std::string_view(input).substr(i + 4, n), special, !plain);
       i += 4 + n;
       if (time) continue;
+      if (binary) {
+        const auto count = static_cast<uint32_t>(ids.size());
+        out.write(reinterpret_cast<const char*>(&count), sizeof count);
+        out.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * sizeof ids[0]));
+        continue;
+      }
       for (size_t k = 0; k < ids.size(); ++k) out << (k ? " " : "") << ids[k];
       if (decode) {
         out << '\t';

@@ -83,8 +83,8 @@ Metadata small_metadata(const std::string& a) {
   return m;
 }
 
-Json with(const char* text, const char* key, Json value) {
-  Json json = parse_json(text, "config.json");
+JsonTree with(const char* text, const char* key, Json value) {
+  JsonTree json = parse_json(text, "config.json");
   json[key] = std::move(value);
   return json;
 }
@@ -144,7 +144,7 @@ TEST_CASE("config.json: both spellings give the same rope") {
   CHECK(now.rope.short_factors == old.rope.short_factors);
   CHECK(old.rope.kind == RopeKind::interleaved);
 
-  Json longrope = parse_json(phi3_long("longrope", kMiniSizes), "config.json");
+  JsonTree longrope = parse_json(phi3_long("longrope", kMiniSizes), "config.json");
   const Config before = architecture_by_hf("Phi3ForCausalLM").from_json(longrope);
   Json parameters = longrope["rope_scaling"];
   parameters["rope_type"] = parameters["type"];
@@ -205,7 +205,7 @@ TEST_CASE("config.json: Llama 3.2, Mistral, Qwen2.5, Qwen3") {
 
 TEST_CASE("config.json: yarn, linear, dynamic, sliding layers") {
   const Architecture& qwen = architecture_by_hf("Qwen2ForCausalLM");
-  Json yarn = with(kQwen25, "rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}});
+  JsonTree yarn = with(kQwen25, "rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}});
   Config c = qwen.from_json(yarn);
   CHECK(c.rope.scaling == "yarn");
   CHECK(c.rope.attention_factor == doctest::Approx(1.138629436111989).epsilon(1e-12));
@@ -217,7 +217,7 @@ TEST_CASE("config.json: yarn, linear, dynamic, sliding layers") {
   CHECK(c.rope.factor == 2.5);
   CHECK(qwen.from_json(with(kQwen25, "rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}})).rope.scaling == "none");
 
-  Json sliding = with(kQwen25, "use_sliding_window", true);
+  JsonTree sliding = with(kQwen25, "use_sliding_window", true);
   CHECK(qwen.from_json(sliding).sliding_window == 0);  // from layer 28 of 28 on
   sliding["max_window_layers"] = 0;
   CHECK(qwen.from_json(sliding).sliding_window == 131072);

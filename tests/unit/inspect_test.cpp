@@ -39,7 +39,7 @@ void write_model(const std::string& path, std::vector<std::pair<size_t, float>> 
   w.finish();
 }
 
-Json inspect_json(InspectOptions o) {
+JsonTree inspect_json(InspectOptions o) {
   o.json = true;
   const std::string text = inspect(o);
   for (const char c : text) REQUIRE(((c >= 0x20 && c < 0x7f) || c == '\n'));
@@ -60,7 +60,7 @@ TEST_CASE("inspect counts, weighs and hashes") {
   write_model(folder / "m.gguf", {});
   InspectOptions o = of(folder / "m.gguf");
   o.hash = true;
-  const Json j = inspect_json(o);
+  const JsonTree j = inspect_json(o);
   CHECK(j["format"] == "GGUF");
   CHECK(j["metadata"].size() == 2);
   CHECK(j["metadata"][1]["length"] == 100);
@@ -76,7 +76,7 @@ TEST_CASE("inspect counts, weighs and hashes") {
   // XXH64, seed 0, of 1024 times 0.5f, by the xxhash library's one-call function.
   CHECK(j["tensors"][0]["xxh64"] == "8523a18fcd6831c9");
   o.tensors = o.hash = o.check = false;
-  const Json brief = inspect_json(o);
+  const JsonTree brief = inspect_json(o);
   CHECK_FALSE(brief.contains("tensors"));
   CHECK_FALSE(brief.contains("bad_blocks"));
 }
@@ -93,7 +93,7 @@ TEST_CASE("inspect shows nothing that steers a terminal") {
 TEST_CASE("inspect finds NaN and Inf in plain values and in block scales (B18)") {
   TempFolder folder;
   write_model(folder / "m.gguf", {{5, NAN}, {6, INFINITY}, {1023, -INFINITY}}, INFINITY);
-  const Json j = inspect_json(of(folder / "m.gguf"));
+  const JsonTree j = inspect_json(of(folder / "m.gguf"));
   CHECK(j["bad_blocks"] == 4);
   CHECK(j["tensors"][0]["bad_blocks"] == 3);
   CHECK(j["tensors"][1]["bad_blocks"] == 1);
@@ -112,7 +112,7 @@ TEST_CASE("inspect tells two files apart") {
   TempFolder folder;
   write_model(folder / "a.gguf", {});
   write_model(folder / "b.gguf", {{3, 1.5f}, {4, 0.25f}});
-  Json j = inspect_json(of(folder / "a.gguf", folder / "b.gguf"));
+  JsonTree j = inspect_json(of(folder / "a.gguf", folder / "b.gguf"));
   CHECK(j["identical_tensors"] == 1);
   CHECK(j["metadata"].empty());
   REQUIRE(j["tensors"].size() == 1);
@@ -145,7 +145,7 @@ TEST_CASE("inspect tells two files apart") {
 }
 
 TEST_CASE("inspect compares the tensors with the architecture's table") {
-  const Json j = inspect_json(of(PHIAL_SOURCE_DIR "/models/phial-tiny"));
+  const JsonTree j = inspect_json(of(PHIAL_SOURCE_DIR "/models/phial-tiny"));
   CHECK(j["format"] == "safetensors");
   CHECK(j["model"]["expected"] == 51);
   CHECK(j["model"]["missing"].empty());
@@ -156,7 +156,7 @@ TEST_CASE("inspect compares the tensors with the architecture's table") {
   m.set("general.architecture", std::string("no such thing"));
   GgufWriter w(folder / "m.gguf", m, {{"t", DType::i8, {0}}});
   w.finish();
-  const Json unknown = inspect_json(of(folder / "m.gguf"));
+  const JsonTree unknown = inspect_json(of(folder / "m.gguf"));
   CHECK(unknown["model"]["problem"].get<std::string>().find("UNSUPPORTED") == 0);
 }
 

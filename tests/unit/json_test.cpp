@@ -98,7 +98,7 @@ TEST_CASE("objects with many keys stay in order") {
   constexpr int kKeys = 50000;
   for (int i = 0; i < kKeys; ++i) text += (i ? ",\"k" : "\"k") + std::to_string((i * 7919) % kKeys) + "\":" + std::to_string(i);
   text += "}";
-  const OrderedJson json = parse_ordered_json(text, "t");
+  const OrderedJsonTree json = parse_ordered_json(text, "t");
   REQUIRE(json.size() == kKeys);
   int i = 0;
   for (const auto& [key, value] : json.items()) REQUIRE(value.get<int>() == i++);
