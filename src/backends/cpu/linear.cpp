@@ -146,6 +146,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
   std::byte* const scratch = linear_scratch_->take(at.total_bytes);
   std::byte* const thread_scratch = scratch + (at.own_act ? 0 : at.act_bytes);
 
+  const bool panels_apart = at.from_packed || kernels.tile_panels == 1;
   // Few tokens: long runs of blocks, which the memory's prefetchers follow, get shorter towards the end.
   std::atomic<int64_t> next_block{0};
   const auto take = [&](int64_t& end) {
@@ -187,9 +188,9 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     for (int64_t block = take(end); block < end; block = block + 1 < end ? block + 1 : take(end)) {
       int64_t panel[kMaxPanels];
       const int n_panels = job.block_panels(block, panel);
-      // Panels side by side for each token, or, from packed lines, one panel after the other.
-      const int64_t sum_stride = at.from_packed ? kPanelRows : n_panels * kPanelRows;
-      float* const panel_sums[kMaxPanels] = {sums, sums + (at.from_packed ? n_tokens * kPanelRows : kPanelRows)};
+      // The sums of the panels side by side for each token, or one panel's after the other's.
+      const int64_t sum_stride = panels_apart ? kPanelRows : n_panels * kPanelRows;
+      float* const panel_sums[kMaxPanels] = {sums, sums + (panels_apart ? n_tokens * kPanelRows : kPanelRows)};
       const std::byte* source[kMaxPanels] = {};
       for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(panel[p], packed_scratch + p * aligned(layout.panel_bytes));
       std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
@@ -208,7 +209,13 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
             const auto* halves = reinterpret_cast<const uint16_t*>(source[p]) + b * kPanelRows;
             format.unpack(lines, halves, n_blocks, panels + p * format.panel_bytes);
           }
-          format.multiply(panels, n_panels, n_blocks, act + c * at.chunk_stride, static_cast<int>(n_tokens), sums);
+          const std::byte* const record = act + c * at.chunk_stride;
+          if (!panels_apart) {
+            format.multiply(panels, n_panels, n_blocks, record, static_cast<int>(n_tokens), sums);
+            continue;
+          }
+          for (int p = 0; p < n_panels; ++p)
+            format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), panel_sums[p]);
         }
       }
       job.finish(kernels_.ops, {panel_sums[0], panel_sums[1]}, sum_stride, first_token, n_tokens, block, n_panels);

@@ -68,6 +68,7 @@ struct LinearFormat {
 
 struct LinearKernels {
   const LinearFormat* formats = nullptr;  // by DType
+  int tile_panels = kMaxPanels;           // panels that multiply takes at its best
   /// One tile of n tokens, all chunks: x [n] rows of n_cols values (stride apart); out: the record of the first chunk,
   /// the next chunk's chunk_stride bytes on. The last chunk is filled with zeros.
   void (*quantize_tile)(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,

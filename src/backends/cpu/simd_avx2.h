@@ -1,6 +1,7 @@
 // 16 lanes in two ymm registers; the names of simd_avx512.h. Included inside a target region: no standard headers here.
 
 constexpr bool kPackedProducts = true;         // few tokens are multiplied straight from packed lines
+constexpr int kTilePanels = 1;                 // 6 tokens x 16 rows fill the registers
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 
 struct F32x16 {
@@ -151,6 +152,20 @@ template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   return {dot_bytes_256<kWide>(acc.a, u.a, s.a), dot_bytes_256<kWide>(acc.b, u.b, s.b)};
 }
+/// Steps of four products of a level (at most max_level) and a byte in -127..127 whose pairs can be summed in 16 bits: the sums
+/// of pairs stay within 2^15. 0 = as 32 bits at once.
+constexpr int word_steps(int max_level) {
+#ifdef PHIAL_AVX_VNNI
+  return max_level * 0;  // the instruction set sums in 32 bits
+#else
+  const int fit = 32767 / (2 * 127 * (max_level > 0 ? max_level : 32767));
+  return fit >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : fit;
+#endif
+}
+using Words = I32x16;
+/// Products of unsigned and signed bytes, summed by pairs: two words per lane.
+inline Words pair_products(I32x16 u, I32x16 s) { return {_mm256_maddubs_epi16(u.a, s.a), _mm256_maddubs_epi16(u.b, s.b)}; }
+inline Words add_words(Words x, Words y) { return {_mm256_add_epi16(x.a, y.a), _mm256_add_epi16(x.b, y.b)}; }
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};

@@ -1,7 +1,8 @@
 // 16 lanes in one zmm register. The same names exist in simd_avx2.h and simd_generic.h; kernels/*.inl.h are written
 // against them. Included inside a target region and the namespace of the instruction set: no standard headers here.
 
-constexpr bool kPackedProducts = true;         // few tokens are multiplied straight from packed lines
+constexpr bool kPackedProducts = true;  // few tokens are multiplied straight from packed lines
+constexpr int kTilePanels = 2;
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 
 using F32x16 = __m512;
@@ -85,6 +86,11 @@ inline I32x16 splat_dword(const void* p) {
   return _mm512_set1_epi32(v);
 }
 constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+// Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
+constexpr int word_steps(int) { return 0; }
+using Words = I32x16;
+Words pair_products(I32x16 u, I32x16 s);
+Words add_words(Words x, Words y);
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
 /// in -127..127. Exact.
 template <bool kWide>

@@ -2,7 +2,8 @@
 // Plain loops the compiler may vectorise; fma is the C library's, with one rounding like the instruction.
 
 constexpr bool kPackedProducts = false;  // few tokens go through panels too: half the code to compile
-#define PHIAL_UNROLL                     // sums lie in memory: unrolled loops would only be long
+constexpr int kTilePanels = 2;
+#define PHIAL_UNROLL  // sums lie in memory: unrolled loops would only be long
 
 struct F32x16 {
   float lane[16];
@@ -245,6 +246,11 @@ inline int32_t dot2(uint32_t x, uint32_t y) {
          int32_t{static_cast<int16_t>(x >> 16)} * static_cast<int16_t>(y >> 16);
 }
 constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+// Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
+constexpr int word_steps(int) { return 0; }
+using Words = I32x16;
+Words pair_products(I32x16 u, I32x16 s);
+Words add_words(Words x, Words y);
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
 /// in -127..127. Exact.
 template <bool kWide>

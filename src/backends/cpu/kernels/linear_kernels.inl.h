@@ -23,5 +23,5 @@ inline LinearKernels linear_kernels() {
 #include "tensor/formats.def"
 #undef X
   };
-  return {formats, quantize_tile};
+  return {formats, kTilePanels, quantize_tile};
 }

@@ -3,12 +3,13 @@
 // of at most 255, scales of at most 128 and 256 activations of at most 127 the sums stay below 2^31.
 
 /// What of a format the tile kernels depend on; formats that agree here share their code.
-template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_>
+template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_, int kWordSteps_>
 struct TileTraits {
   static constexpr int kTokenBytes = kTokenBytes_;
   static constexpr int kGroup = kGroup_;     // activations per scale
   static constexpr bool kOffset = kOffset_;  // integer sums start from the activations' aux dwords
   static constexpr bool kWide = kWide_;      // levels above 127
+  static constexpr int kWordSteps = kWordSteps_;  // steps whose sums fit 16 bits; 0 = sums have 32 bits from the start
 };
 
 /// The record of one tile of T tokens.
@@ -82,6 +83,70 @@ inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const ActRecor
   for (int t = 0; t < T; ++t) store(acc + t * stride, fma(value[t], act.scale(g, t), load(acc + t * stride)));
 }
 
+/// sum += factor * products of kSteps steps, from `first` on. Without a dot product of bytes in the instruction set, pairs are
+/// summed as words while they fit, and the multiplication that widens them applies the factor (in both halves of a lane).
+template <class F, int kSteps, class Panel, int R, int T>
+inline void add_steps_as_words(const Panel* panels, const ActRecord<T>& act, int first, const I32x16 (&factor)[R],
+                               I32x16 (&sum)[R][T]) {
+  static_assert(kSteps % F::kWordSteps == 0);
+  PHIAL_UNROLL
+  for (int begin = 0; begin < kSteps; begin += F::kWordSteps) {
+    Words part[R][T];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) part[r][t] = zero_i32();
+    PHIAL_UNROLL
+    for (int step = first + begin; step < first + begin + F::kWordSteps; ++step) {
+      I32x16 w[R];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const I32x16 x = act.values(step, t);
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) part[r][t] = add_words(part[r][t], pair_products(w[r], x));
+      }
+    }
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) sum[r][t] = dot_words(sum[r][t], part[r][t], factor[r]);
+  }
+}
+
+/// sum += products of kSteps steps, from `first` on.
+template <class F, int kSteps, class Panel, int R, int T>
+inline void add_steps(const Panel* panels, const ActRecord<T>& act, int first, I32x16 (&sum)[R][T]) {
+  if constexpr (F::kWordSteps > 0) {
+    I32x16 one[R];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) one[r] = splat(0x00010001);
+    return add_steps_as_words<F, kSteps>(panels, act, first, one, sum);
+  }
+  PHIAL_UNROLL
+  for (int step = first; step < first + kSteps; ++step) {
+    I32x16 w[R];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const I32x16 x = act.values(step, t);
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w[r], x);
+    }
+  }
+}
+
+/// The start of integer sums: what aux dword i of each token holds, or zero.
+template <class F, int R, int T>
+inline void start_sums(const ActRecord<T>& act, int i, I32x16 (&sum)[R][T]) {
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) {
+    sum[0][t] = F::kOffset ? act.aux_dword(i, t) : zero_i32();
+    PHIAL_UNROLL
+    for (int r = 1; r < R; ++r) sum[r][t] = sum[0][t];
+  }
+}
+
 template <class F, int R, int T, int kSub, bool kMin>
 inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
   const ActRecord<T> act(record, F::kGroup);
@@ -92,30 +157,32 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
     for (int r = 0; r < R; ++r) sum[r][t] = zero_i32();
     for (int j = g * (F::kGroup / kSub); j < (g + 1) * (F::kGroup / kSub); ++j) {
       prefetch_next<F, T, R, kChunkK / kSub>(record, acc, j);
-      I32x16 part[T][R];
-      PHIAL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        part[t][0] = F::kOffset ? act.aux_dword(j, t) : zero_i32();
+      if constexpr (F::kWordSteps > 0) {
+        I32x16 scale[R], pair[R];
         PHIAL_UNROLL
-        for (int r = 1; r < R; ++r) part[t][r] = part[t][0];
-      }
-      PHIAL_UNROLL
-      for (int step = 0; step < kSub / 4; ++step) {
-        I32x16 w[R];
-        PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[j * (kSub / 4) + step]);
-        PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) {
-          const I32x16 x = act.values(j * (kSub / 4) + step, t);
-          PHIAL_UNROLL
-          for (int r = 0; r < R; ++r) part[t][r] = dot_bytes<F::kWide>(part[t][r], w[r], x);
+        for (int r = 0; r < R; ++r) {
+          scale[r] = load(panels[r].scale[j]);
+          pair[r] = bits_or(bits_and(scale[r], splat(0xFFFF)), shift_left<16>(scale[r]));
         }
-      }
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) {
-        const I32x16 scale = load(panels[r].scale[j]);
+        add_steps_as_words<F, kSub / 4>(panels, act, j * (kSub / 4), pair, sum);
+        if constexpr (F::kOffset) {
+          PHIAL_UNROLL
+          for (int t = 0; t < T; ++t) {
+            const I32x16 offset = act.aux_dword(j, t);
+            PHIAL_UNROLL
+            for (int r = 0; r < R; ++r) sum[r][t] = add(sum[r][t], mul(offset, scale[r]));
+          }
+        }
+      } else {
+        I32x16 part[R][T];
+        start_sums<F>(act, j, part);
+        add_steps<F, kSub / 4>(panels, act, j * (kSub / 4), part);
         PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) sum[r][t] = add(sum[r][t], mul(part[t][r], scale));
+        for (int r = 0; r < R; ++r) {
+          const I32x16 scale = load(panels[r].scale[j]);
+          PHIAL_UNROLL
+          for (int t = 0; t < T; ++t) sum[r][t] = add(sum[r][t], mul(part[r][t], scale));
+        }
       }
     }
     PHIAL_UNROLL
@@ -138,23 +205,10 @@ inline void multiply_tile(const FoldedPanel<kSub, kMin>* panels, int, const std:
   const ActRecord<T> act(record, F::kGroup);
   for (int g = 0; g < kChunkK / F::kGroup; ++g) {
     I32x16 sum[R][T];
-    PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) {
-      sum[0][t] = F::kOffset ? act.aux_dword(g, t) : zero_i32();
-      PHIAL_UNROLL
-      for (int r = 1; r < R; ++r) sum[r][t] = sum[0][t];
-    }
-    _Pragma("GCC unroll 4") for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); ++step) {
-      if (step % 4 == 0) prefetch_next<F, T, R, kChunkK / 16>(record, acc, step / 4);
-      I32x16 w[R];
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
-      PHIAL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        const I32x16 x = act.values(step, t);
-        PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w[r], x);
-      }
+    start_sums<F>(act, g, sum);
+    for (int step = g * (F::kGroup / 4); step < (g + 1) * (F::kGroup / 4); step += 4) {
+      prefetch_next<F, T, R, kChunkK / 16>(record, acc, step / 4);
+      add_steps<F, 4>(panels, act, step, sum);
     }
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[r], act, g, acc + r * 16, R * 16);
@@ -181,31 +235,15 @@ inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const st
     for (int r = 0; r < R; ++r) value[t][r] = zero_f32();
     for (int j = begin; j < end; ++j) {
       prefetch_next<F, T, R, kChunkK / 32>(record, acc, j);
-      I32x16 sum[T][R];
-      PHIAL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        sum[t][0] = F::kOffset ? act.aux_dword(j, t) : zero_i32();
-        PHIAL_UNROLL
-        for (int r = 1; r < R; ++r) sum[t][r] = sum[t][0];
-      }
-      PHIAL_UNROLL
-      for (int step = 0; step < 8; ++step) {
-        I32x16 w[R];
-        PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[j * 8 + step]);
-        PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) {
-          const I32x16 x = act.values(j * 8 + step, t);
-          PHIAL_UNROLL
-          for (int r = 0; r < R; ++r) sum[t][r] = dot_bytes<F::kWide>(sum[t][r], w[r], x);
-        }
-      }
+      I32x16 sum[R][T];
+      start_sums<F>(act, j, sum);
+      add_steps<F, 8>(panels, act, j * 8, sum);
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
         const F32x16 d = load(panels[r].d[j]);
         PHIAL_UNROLL
         for (int t = 0; t < T; ++t) {
-          value[t][r] = fma(to_f32(sum[t][r]), d, value[t][r]);
+          value[t][r] = fma(to_f32(sum[r][t]), d, value[t][r]);
           if constexpr (kMin) value[t][r] = fma(as_f32(act.aux_dword(j, t)), load(panels[r].m[j]), value[t][r]);
         }
       }
@@ -274,10 +312,11 @@ void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, in
 template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
   using Panel = typename F::Panel;
-  using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes()>;
+  using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
+                            word_steps(F::kMaxWeight)>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
-  if (n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
-  multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
+  if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
+  if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
 }
 
 /// Few tokens: one panel, all chunks, the levels taken from the packed lines without a panel in between.
