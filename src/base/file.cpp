@@ -17,6 +17,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "phial/text_file.h"
 
 namespace phial {
 namespace {
@@ -286,6 +287,12 @@ void AtomicFile::commit() {
     ::fsync(folder);
     ::close(folder);
   }
+}
+
+void write_text_file(const std::string& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
 }
 
 }  // namespace phial

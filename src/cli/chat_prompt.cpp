@@ -1,6 +1,8 @@
 // Conversations to tokens.
 #include "chat_prompt.h"
 
+#include "conversation.h"
+
 namespace phial::cli {
 
 using nlohmann::ordered_json;
@@ -19,17 +21,21 @@ ordered_json template_variables(const Tokenizer* tokenizer, const ordered_json& 
   return v;
 }
 
-std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages,
+std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const ordered_json& messages,
                                  const ordered_json& more_variables) {
-  ordered_json list = ordered_json::array();
-  for (const Message& m : messages) {
+  ordered_json list = messages;
+  for (ordered_json& m : list) {
     // What the model itself said keeps its own tokens; what others say cannot forge them.
-    const std::string content = m.role == "assistant" ? m.content : tokenizer.guard_content(m.content);
-    list.push_back(ordered_json{{"role", m.role}, {"content", content}});
+    if (message_role(m) == "assistant" || !m.contains("content")) continue;
+    ordered_json& content = m["content"];
+    if (content.is_string()) content = tokenizer.guard_content(content.get<std::string>());
+    if (content.is_array())
+      for (ordered_json& part : content)
+        if (part.contains("text")) part["text"] = tokenizer.guard_content(part["text"].get<std::string>());
   }
   ordered_json variables = template_variables(&tokenizer, list, true);
   variables.update(more_variables);
-  const std::string text = chat.render(variables.dump());
+  const std::string text = chat.render(json_text(variables, -1));
   return tokenizer.encode_rendered(text);
 }
 

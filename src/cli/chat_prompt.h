@@ -16,12 +16,8 @@ namespace phial::cli {
 nlohmann::ordered_json template_variables(const Tokenizer* tokenizer, const nlohmann::ordered_json& messages,
                                           bool add_generation_prompt);
 
-struct Message {
-  std::string role, content;
-};
-
 /// Renders and tokenizes a conversation; texts of special tokens inside a message's content stay plain text.
-std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const std::vector<Message>& messages,
+std::vector<int32_t> chat_tokens(const ChatTemplate& chat, const Tokenizer& tokenizer, const nlohmann::ordered_json& messages,
                                  const nlohmann::ordered_json& more_variables);
 
 }  // namespace phial::cli

@@ -1,4 +1,5 @@
 // Line input on a terminal: editing and history by libedit; Ctrl-C at the prompt is told apart from the end of input.
+// Pasted text (bracketed paste) is one message, with its line breaks; in the line they are shown as a return arrow.
 #pragma once
 
 #include <string>
@@ -14,7 +15,9 @@ class LineEditor {
   LineEditor& operator=(const LineEditor&) = delete;
 
   enum class Result { line, end, interrupted };
-  Result read(const std::string& prompt, std::string& line);
+  /// `prefill` stands in the line to be edited.
+  Result read(const std::string& prompt, std::string& line, const std::string& prefill = "");
+  /// Into the history, which is written at once.
   void remember(const std::string& message);
 
  private:

@@ -3,13 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "chat.h"
 #include "files.h"
 #include "named_templates.h"
-#include "run_flags.h"
 #include "phial/engine.h"
 #include "phial/error.h"
+#include "run_flags.h"
 #include "terminal.h"
 #include "verb.h"
 
@@ -21,6 +22,8 @@ constexpr const char* kExamples =
     "  phial run -m phi.gguf -p \"Why is the sky blue?\" --temp 0\n"
     "  phial run -m phi.gguf -no-cnv -p \"Once upon a time\" -n 64\n"
     "  cat notes.txt | phial run -m phi.gguf -sys \"Summarize\"  one answer, on standard output\n"
+    "  phial run -m phi.gguf --session talk.session            goes on with it the next time\n"
+    "  printf '\"Hi\"\\n' | phial run -m phi.gguf --json         an event per line\n"
     "  llama-cli --model phi.gguf --prompt \"<|user|>\\nHi<|end|>\\n<|assistant|>\\n\" --gpu-layers 10\n";
 
 void add_variables(nlohmann::ordered_json& variables, const std::string& text) {
@@ -35,7 +38,7 @@ int run_verb(Flags& flags) {
   RunOptions run;
   ChatOptions chat;
   std::string prompt, prompt_file, binary_file, system_file, template_text, template_file;
-  bool no_cnv = false, cnv = false, no_escape = false;
+  bool no_cnv = false, cnv = false, no_escape = false, json = false;
   flags.about("Chat with a model, or complete a prompt.", kExamples);
   add_run_flags(flags, run);
   flags.group("Prompt and answer");
@@ -68,6 +71,9 @@ int run_verb(Flags& flags) {
   flags.toggle("--no-display-prompt", chat.display_prompt, "Do not print the prompt before a completion", false);
   flags.toggle("--verbose-prompt", chat.verbose_prompt, "Print the tokens of the prompt on standard error");
   flags.toggle("--simple-io", chat.simple_io, "Read lines as they come, without line editing");
+  flags.text("--session", chat.session_file, "FILE", "talk.session",
+             "Keep the conversation and its KV cache in this file, and go on with it at the next start");
+  flags.toggle("--json", json, "Lines of JSON for programs: messages on standard input, events on standard output");
   flags.toggle("--special,-sp", chat.special, "Print special tokens");
   flags.toggle("--no-escape", no_escape, "Leave backslashes in the prompt alone");
   flags.toggle("--escape,-e", no_escape, "Read \\n and the like (the default)", false);
@@ -94,7 +100,7 @@ int run_verb(Flags& flags) {
   else if (!no_escape)
     chat.system = unescape(chat.system);
   const bool interactive = is_terminal(0);
-  if (!has_prompt && !interactive) {
+  if (!has_prompt && !interactive && !json) {
     prompt = read_input("-");
     while (!prompt.empty() && prompt.back() == '\n') prompt.pop_back();
     has_prompt = true;
@@ -102,22 +108,26 @@ int run_verb(Flags& flags) {
   }
 
   watch_interrupt();
+  if (!chat.session_file.empty()) watch_termination();
   auto model = load_model(run);
 
   Chat talk(model, chat);
   // A prompt that is formatted already (it holds the template's own tokens) is completed as it stands.
   const bool raw = no_cnv || !talk.has_template() || (has_prompt && !cnv && talk.holds_special_tokens(prompt));
   int code = 0;
-  if (raw) {
+  if (json) {
+    code = talk.json_lines(has_prompt ? std::optional(prompt) : std::nullopt, raw);
+  } else if (raw) {
     if (!has_prompt)
       throw Usage(no_cnv ? "-no-cnv needs a prompt: -p TEXT or -f FILE"
                          : "this model has no chat template: give -p TEXT to complete, or --chat-template-file");
     code = talk.complete(prompt);
   } else {
-    if (has_prompt) code = talk.answer(chat.in_prefix + prompt + chat.in_suffix);
+    if (has_prompt) code = talk.answer(prompt);
     if (interactive && !chat.single_turn && code == 0 && (!has_prompt || is_terminal(1))) code = talk.loop();
   }
-  talk.print_timings();
+  talk.save_session();
+  if (!json) talk.print_timings();
   return code;
 }
 

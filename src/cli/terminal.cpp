@@ -17,6 +17,7 @@
 namespace phial::cli {
 
 std::atomic<bool> g_interrupted{false};
+std::atomic<bool> g_terminated{false};
 
 bool is_terminal(int fd) { return isatty(fd) == 1; }
 
@@ -105,6 +106,16 @@ void watch_interrupt() {
     if (g_interrupted.exchange(true)) _exit(130);
   };
   sigaction(SIGINT, &action, nullptr);
+}
+
+void watch_termination() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    g_interrupted = true;
+    g_terminated = true;
+  };
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGHUP, &action, nullptr);
 }
 
 }  // namespace phial::cli

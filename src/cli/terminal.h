@@ -51,4 +51,8 @@ std::string human_bytes(double bytes);
 extern std::atomic<bool> g_interrupted;
 void watch_interrupt();
 
+/// The terminal went away or the program was asked to end: work stops as with Ctrl-C, and what is to be kept can be written.
+extern std::atomic<bool> g_terminated;
+void watch_termination();
+
 }  // namespace phial::cli
