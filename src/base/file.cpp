@@ -278,11 +278,12 @@ void AtomicFile::seal() {
 void AtomicFile::commit() {
   seal();
   PHIAL_CHECK(!temporary_.empty());
+  const std::string parent = folder_of(path_);  // nothing may fail after the rename
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     fail(ErrorCode::io, "cannot give {} its name: {}; the target is as it was", shown(path_), error_text(errno));
   temporary_.clear();
   // The rename is done; a folder that cannot be synced (some network file systems) does not undo it.
-  const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int folder = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);
     ::close(folder);

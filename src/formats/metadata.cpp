@@ -39,7 +39,7 @@ const char* meta_type_name(const MetaValue& value) {
   constexpr const char* kNames[] = {"u8",     "i8",    "u16",   "i16",    "u32",      "i32",   "f32",   "bool",
                                     "string", "u64",   "i64",   "f64",    "u8[]",     "i8[]",  "u16[]", "i16[]",
                                     "u32[]",  "i32[]", "f32[]", "bool[]", "string[]", "u64[]", "i64[]", "f64[]"};
-  static_assert(std::size(kNames) == std::variant_size_v<MetaValue>);
+  static_assert(std::size(kNames) == std::variant_size_v<MetaVariant>);
   return kNames[value.index()];
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -13,11 +14,29 @@
 
 namespace phial {
 
+using MetaVariant =
+    std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string, uint64_t, int64_t, double,
+                 std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>, std::vector<uint32_t>,
+                 std::vector<int32_t>, std::vector<float>, std::vector<bool>, std::vector<std::string>, std::vector<uint64_t>,
+                 std::vector<int64_t>, std::vector<double>>;
+
 /// One GGUF value. Arrays are flat; their element type is the alternative held. bool arrays are std::vector<bool>.
-using MetaValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string, uint64_t, int64_t,
-                               double, std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
-                               std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
-                               std::vector<std::string>, std::vector<uint64_t>, std::vector<int64_t>, std::vector<double>>;
+class MetaValue : public MetaVariant {
+ public:
+  using MetaVariant::MetaVariant;
+  MetaValue() = default;
+  // GCC 12's variant ends the process when copying an alternative throws, so the alternative is copied before the variant is
+  // made.
+  MetaValue(const MetaValue& other)
+      : MetaVariant(
+            std::visit([](const auto& value) { return MetaVariant(std::in_place_type<std::decay_t<decltype(value)>>, value); },
+                       static_cast<const MetaVariant&>(other))) {}
+  MetaValue(MetaValue&&) noexcept = default;
+  MetaValue& operator=(MetaValue other) noexcept {
+    MetaVariant::operator=(std::move(static_cast<MetaVariant&>(other)));
+    return *this;
+  }
+};
 
 /// "u32", "string[]": for messages and listings.
 const char* meta_type_name(const MetaValue& value);

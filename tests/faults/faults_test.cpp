@@ -1,4 +1,6 @@
 // Every allocation and every read of the loaders and writers fails once; see inject.h for what is checked.
+#include <unistd.h>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -109,7 +111,6 @@ TEST_CASE("loading a model and running it") {
     });
 }
 
-// Allocations are left out here: GCC 12's std::variant is destroyed without a value when copying it throws (metadata).
 TEST_CASE("converting and quantizing leave no file behind") {
   const TempFolder folder;
   ConvertOptions c;
@@ -117,9 +118,9 @@ TEST_CASE("converting and quantizing leave no file behind") {
   c.output = folder / "out.gguf";
   c.outtype = "q8_0";
   c.n_threads = 2;
-  faults(kReads, model_folder(), 16, [&] {
+  every_fault(model_folder(), 16, [&] {
     convert(c);
-    std::filesystem::remove(c.output);
+    ::unlink(c.output.c_str());
   });
   CHECK(std::filesystem::is_empty(folder.path()));
   QuantizeOptions q;
@@ -127,13 +128,14 @@ TEST_CASE("converting and quantizing leave no file behind") {
   q.output = folder / "quantized.gguf";
   q.type = "Q4_K_M";
   q.n_threads = 2;
-  faults(kReads, folder.path(), 16, [&] {
+  every_fault(folder.path(), 16, [&] {
     quantize(q);
-    std::filesystem::remove(q.output);
+    ::unlink(q.output.c_str());  // allocates nothing
   });
   CHECK(std::filesystem::is_empty(folder.path()));
 }
 
+// Allocations are left out here: the destructor of a JSON value allocates.
 TEST_CASE("looking into a file") {
   faults(kReads, model_folder(), 101, [] {
     InspectOptions o;

@@ -47,7 +47,7 @@ MetaValue random_array(Random& r) {
 template <size_t... I>
 MetaValue random_value(Random& r, size_t alternative, std::index_sequence<I...>) {
   MetaValue value;
-  (void)((I == alternative && (value = std::variant_alternative_t<I, MetaValue>{}, true)) || ...);
+  (void)((I == alternative && (value = std::variant_alternative_t<I, MetaVariant>{}, true)) || ...);
   std::visit(
       [&](const auto& v) {
         using T = std::decay_t<decltype(v)>;
@@ -68,7 +68,7 @@ struct Model {
 
 Model random_model(Random& r) {
   Model m;
-  const size_t n_alternatives = std::variant_size_v<MetaValue>;
+  const size_t n_alternatives = std::variant_size_v<MetaVariant>;
   for (size_t i = below(r, 30); i-- > 0;)
     m.metadata.set("key." + std::to_string(r() % 1000),
                    random_value(r, below(r, n_alternatives), std::make_index_sequence<n_alternatives>()));
