@@ -37,7 +37,7 @@ uint64_t parse_size(const std::string& text) {
 int convert_verb(Flags& flags) {
   ConvertOptions o;
   std::string split_size;
-  bool print_supported = false, verbose = false;
+  bool print_supported = false, verbose = false, quiet = false;
   flags.about(
       "Converts a Hugging Face checkpoint folder (config.json, *.safetensors, tokenizer files) to GGUF, quantized on the way if "
       "asked.",
@@ -57,6 +57,7 @@ int convert_verb(Flags& flags) {
   flags.toggle("--print-supported-models", print_supported, "Print the architectures that can be converted");
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor");
+  flags.toggle("--quiet,-q", quiet, "Print warnings and errors only");
   flags.accepted("--use-temp-file,--no-lazy", false);
   flags.noted("--no-tensor-first-split", false, "the first file holds tensors too");
   flags.noted("--disable-mistral-community-chat-template", false, "the template is the checkpoint's own");
@@ -74,9 +75,10 @@ int convert_verb(Flags& flags) {
   if (o.input.empty()) throw Usage("the folder is missing: phial convert DIR [-o FILE] [--outtype TYPE]");
   if (!split_size.empty()) o.split_max_bytes = parse_size(split_size);
   watch_interrupt();
-  ProgressBar bar(verbose || o.dry_run);
+  ProgressBar bar(verbose || o.dry_run, quiet);
   const ConvertReport r = convert(o, bar.callback());
   bar.clear();
+  if (quiet) return 0;
   const std::string more = r.files.size() > 1 ? fmt::format(" and {} more", r.files.size() - 1) : "";
   fmt::print("{} {}{}: {}, {:.1f} M parameters, {:.2f} s\n", o.dry_run ? "would write" : "wrote", r.files.at(0), more,
              human_bytes(static_cast<double>(r.n_bytes)), static_cast<double>(r.n_parameters) / 1e6, r.seconds);

@@ -48,7 +48,7 @@ int quantize_verb(Flags& flags) {
   QuantizeOptions o;
   std::vector<std::string> words, tensor_types;
   std::string tensor_type_file;
-  bool verbose = false;
+  bool verbose = false, quiet = false;
   flags.about("Writes a smaller copy of a GGUF model.", kExamples);
   flags.positionals("IN [OUT] TYPE [THREADS]", words);
   flags.section("Types", mixes());
@@ -68,6 +68,7 @@ int quantize_verb(Flags& flags) {
   add_override_flag(flags, o.override_kv);
   flags.integer("--threads,-t", o.n_threads, 0, 1024, "8", "Threads; 0 = physical cores");
   flags.toggle("--verbose,-v", verbose, "A line per tensor, as --dry-run prints them");
+  flags.toggle("--quiet,-q", quiet, "Print warnings and errors only");
   flags.refused("--prune-layers", "pruning layers is not built yet");
   if (!flags.parse()) return 0;
   if (words.size() < 2) throw Usage("usage: phial quantize [flags] IN [OUT] TYPE [THREADS]");
@@ -101,9 +102,10 @@ int quantize_verb(Flags& flags) {
                 "\nSee: phial quantize --help");
   }
   watch_interrupt();
-  ProgressBar bar(verbose || o.dry_run);
+  ProgressBar bar(verbose || o.dry_run, quiet);
   const QuantizeReport r = quantize(o, bar.callback());
   bar.clear();
+  if (quiet) return 0;
   const double bits = 8.0 * static_cast<double>(r.bytes_after) / static_cast<double>(std::max<uint64_t>(1, r.n_parameters));
   fmt::print("{}: {} -> {} ({:.2f} bits per weight), {:.2f} s\n", o.dry_run ? "would write" : "quantized",
              human_bytes(double(r.bytes_before)), human_bytes(double(r.bytes_after)), bits, r.seconds);

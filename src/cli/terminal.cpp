@@ -79,7 +79,7 @@ ProgressFn ProgressBar::callback() {
       fmt::print(stderr, "{}\n", p.note);
     }
     const double now = now_seconds();
-    if (is_terminal(2) && p.total > 0 && (now - last_ > 0.1 || p.done == p.total)) {
+    if (!quiet_ && is_terminal(2) && p.total > 0 && (now - last_ > 0.1 || p.done == p.total)) {
       last_ = now;
       winsize size{};
       const int columns = ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;

@@ -34,13 +34,14 @@ void open_log_file(const std::string& path);
 /// `notes`.
 class ProgressBar {
  public:
-  explicit ProgressBar(bool notes) : notes_(notes) {}
+  /// notes: lines about single tensors are printed too. quiet: only warnings on the whole work.
+  explicit ProgressBar(bool notes, bool quiet = false) : notes_(notes && !quiet), quiet_(quiet) {}
   ~ProgressBar() { clear(); }
   ProgressFn callback();
   void clear();
 
  private:
-  bool notes_, drawn_ = false;
+  bool notes_, quiet_, drawn_ = false;
   double started_ = 0, last_ = 0;
 };
 
