@@ -6,9 +6,9 @@
 template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_, int kWordSteps_>
 struct TileTraits {
   static constexpr int kTokenBytes = kTokenBytes_;
-  static constexpr int kGroup = kGroup_;     // activations per scale
-  static constexpr bool kOffset = kOffset_;  // integer sums start from the activations' aux dwords
-  static constexpr bool kWide = kWide_;      // levels above 127
+  static constexpr int kGroup = kGroup_;          // activations per scale
+  static constexpr bool kOffset = kOffset_;       // integer sums start from the activations' aux dwords
+  static constexpr bool kWide = kWide_;           // levels above 127
   static constexpr int kWordSteps = kWordSteps_;  // steps whose sums fit 16 bits; 0 = sums have 32 bits from the start
 };
 
@@ -374,8 +374,7 @@ template <DType D>
 constexpr LinearFormat linear_format() {
   if constexpr (requires { sizeof(FormatKernels<D>); }) {
     using F = FormatKernels<D>;
-    return {D,         F::kPack,    F::kAct,     F::kPackedAct, sizeof(typename F::Panel),
-            unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
+    return {D, F::kPack, F::kAct, F::kPackedAct, sizeof(typename F::Panel), unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
   } else {
     return {.dtype = D};
   }
