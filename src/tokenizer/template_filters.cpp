@@ -89,20 +89,7 @@ Value first_filter(Render& r, const Value& v, Args& args) {
   return r.next(r.iterate(v), out) ? out : r.undefined("No first item, sequence was empty.");
 }
 
-bool is_reversible(const Value& v) {
-  switch (v.kind()) {
-    case Kind::undefined:
-    case Kind::string:
-    case Kind::list:
-    case Kind::tuple:
-    case Kind::dict:
-    case Kind::view:
-    case Kind::range:
-      return true;
-    default:
-      return false;
-  }
-}
+bool is_reversible(const Value& v) { return v.is_collection() || v.kind() == Kind::view; }
 
 Value last_filter(Render& r, const Value& v, Args& args) {
   bind_args(r, args, "last", {}, nullptr);

@@ -237,20 +237,7 @@ int64_t Render::length(const Value& v) {
 }
 
 bool Render::is_iterable(const Value& v) const {
-  switch (v.kind()) {
-    case Kind::undefined:
-    case Kind::string:
-    case Kind::list:
-    case Kind::tuple:
-    case Kind::dict:
-    case Kind::range:
-    case Kind::view:
-    case Kind::iterator:
-    case Kind::loop:
-      return true;
-    default:
-      return false;
-  }
+  return v.is_collection() || v.kind() == Kind::view || v.kind() == Kind::iterator || v.kind() == Kind::loop;
 }
 
 Value Render::iterate(const Value& v) {

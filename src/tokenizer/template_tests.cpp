@@ -49,19 +49,7 @@ bool is_number(Render&, const Value& v) { return v.is_number(); }
 bool is_escaped(Render& r, const Value& v) { return r.is_markup(v); }
 bool is_iterable(Render& r, const Value& v) { return r.is_iterable(v); }
 
-bool is_sequence(Render&, const Value& v) {
-  switch (v.kind()) {
-    case Kind::undefined:
-    case Kind::string:
-    case Kind::list:
-    case Kind::tuple:
-    case Kind::dict:
-    case Kind::range:
-      return true;
-    default:
-      return false;
-  }
-}
+bool is_sequence(Render&, const Value& v) { return v.is_collection(); }
 
 bool is_callable(Render&, const Value& v) {
   switch (v.kind()) {

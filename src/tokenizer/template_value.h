@@ -129,6 +129,11 @@ class Value {
   }
 
   Kind kind() const { return kind_; }
+  /// A collection with its items at hand, or undefined, which is an empty one.
+  bool is_collection() const {
+    return kind_ == Kind::undefined || kind_ == Kind::string || kind_ == Kind::list || kind_ == Kind::tuple ||
+           kind_ == Kind::dict || kind_ == Kind::range;
+  }
   bool is(Kind kind) const { return kind_ == kind; }
   bool is_missing() const { return kind_ == Kind::missing; }
   bool is_undefined() const { return kind_ == Kind::undefined; }

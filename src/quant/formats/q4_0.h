@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quant/block_format.h"
+#include "quant/nibbles.h"
 
 namespace phial {
 
@@ -20,14 +21,12 @@ struct BlockFormat<DType::q4_0> {
   static bool finite(const Block& b) { return f16_finite(b.d); }
   static void integers(const Block& b, IntegerBlock& out) {
     out.d = f16_to_f32(b.d);
-    for (int i = 0; i < 16; ++i) {
-      out.q[i] = static_cast<int8_t>((b.qs[i] & 15) - 8);
-      out.q[i + 16] = static_cast<int8_t>((b.qs[i] >> 4) - 8);
-    }
+    unpack_nibbles<16>(b.qs, out.q);
+    for (int i = 0; i < 32; ++i) out.q[i] = static_cast<int8_t>(out.q[i] - kOffset);
   }
   static void pack(Block& b, uint16_t d, const uint8_t* q) {
     b.d = d;
-    for (int i = 0; i < 16; ++i) b.qs[i] = static_cast<uint8_t>(q[i] | q[i + 16] << 4);
+    pack_nibbles<16>(q, b.qs);
   }
 };
 

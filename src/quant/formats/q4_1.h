@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quant/block_format.h"
+#include "quant/nibbles.h"
 
 namespace phial {
 
@@ -21,15 +22,12 @@ struct BlockFormat<DType::q4_1> {
   static void integers(const Block& b, IntegerBlock& out) {
     out.d = f16_to_f32(b.d);
     out.m = f16_to_f32(b.m);
-    for (int i = 0; i < 16; ++i) {
-      out.q[i] = static_cast<int8_t>(b.qs[i] & 15);
-      out.q[i + 16] = static_cast<int8_t>(b.qs[i] >> 4);
-    }
+    unpack_nibbles<16>(b.qs, out.q);
   }
   static void pack(Block& b, uint16_t d, uint16_t m, const uint8_t* q) {
     b.d = d;
     b.m = m;
-    for (int i = 0; i < 16; ++i) b.qs[i] = static_cast<uint8_t>(q[i] | q[i + 16] << 4);
+    pack_nibbles<16>(q, b.qs);
   }
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "quant/block_format.h"
+#include "quant/nibbles.h"
 #include "quant/scales_k4.h"
 
 namespace phial {
@@ -25,15 +26,13 @@ struct BlockFormat<DType::q4_k> {
     out.d = f16_to_f32(b.d);
     out.m = -f16_to_f32(b.dmin);
     unpack_scales_k4(b.scales, out.scale, out.min);
-    for (int j = 0; j < 8; ++j)
-      for (int i = 0; i < 32; ++i) out.q[j * 32 + i] = static_cast<int8_t>(b.qs[j / 2 * 32 + i] >> (j % 2 * 4) & 15);
+    for (int j = 0; j < 4; ++j) unpack_nibbles<32>(b.qs + j * 32, out.q + j * 64);
   }
   static void pack(Block& b, uint16_t d, uint16_t dmin, const uint8_t* scale, const uint8_t* min, const uint8_t* q) {
     b.d = d;
     b.dmin = dmin;
     pack_scales_k4(scale, min, b.scales);
-    for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < 32; ++i) b.qs[j * 32 + i] = static_cast<uint8_t>(q[j * 64 + i] | q[j * 64 + 32 + i] << 4);
+    for (int j = 0; j < 4; ++j) pack_nibbles<32>(q + j * 64, b.qs + j * 32);
   }
 };
 

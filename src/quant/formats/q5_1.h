@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quant/block_format.h"
+#include "quant/nibbles.h"
 
 namespace phial {
 
@@ -22,17 +23,14 @@ struct BlockFormat<DType::q5_1> {
   static void integers(const Block& b, IntegerBlock& out) {
     out.d = f16_to_f32(b.d);
     out.m = f16_to_f32(b.m);
-    for (int i = 0; i < 16; ++i) {
-      out.q[i] = static_cast<int8_t>((b.qs[i] & 15) | (b.qh[i / 8] >> (i % 8) & 1) << 4);
-      out.q[i + 16] = static_cast<int8_t>(b.qs[i] >> 4 | (b.qh[2 + i / 8] >> (i % 8) & 1) << 4);
-    }
+    unpack_nibbles<16>(b.qs, out.q);
+    add_fifth_bits(b.qh, out.q);
   }
   static void pack(Block& b, uint16_t d, uint16_t m, const uint8_t* q) {
     b.d = d;
     b.m = m;
-    for (int i = 0; i < 4; ++i) b.qh[i] = 0;
-    for (int i = 0; i < 32; ++i) b.qh[i / 8] = static_cast<uint8_t>(b.qh[i / 8] | (q[i] >> 4) << (i % 8));
-    for (int i = 0; i < 16; ++i) b.qs[i] = static_cast<uint8_t>((q[i] & 15) | (q[i + 16] & 15) << 4);
+    pack_fifth_bits(q, b.qh);
+    pack_nibbles<16>(q, b.qs);
   }
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quant/block_format.h"
+#include "quant/nibbles.h"
 #include "quant/scales_k4.h"
 
 namespace phial {
@@ -25,23 +26,20 @@ struct BlockFormat<DType::q5_k> {
     out.d = f16_to_f32(b.d);
     out.m = -f16_to_f32(b.dmin);
     unpack_scales_k4(b.scales, out.scale, out.min);
+    for (int j = 0; j < 4; ++j) unpack_nibbles<32>(b.qs + j * 32, out.q + j * 64);
     for (int j = 0; j < 8; ++j)
-      for (int i = 0; i < 32; ++i) {
-        const int low = b.qs[j / 2 * 32 + i] >> (j % 2 * 4) & 15;
-        out.q[j * 32 + i] = static_cast<int8_t>(low | (b.qh[i] >> j & 1) << 4);
-      }
+      for (int i = 0; i < 32; ++i) out.q[j * 32 + i] = static_cast<int8_t>(out.q[j * 32 + i] | (b.qh[i] >> j & 1) << 4);
   }
   static void pack(Block& b, uint16_t d, uint16_t dmin, const uint8_t* scale, const uint8_t* min, const uint8_t* q) {
     b.d = d;
     b.dmin = dmin;
     pack_scales_k4(scale, min, b.scales);
+    for (int j = 0; j < 4; ++j) pack_nibbles<32>(q + j * 64, b.qs + j * 32);
     for (int i = 0; i < 32; ++i) {
       int mask = 0;
       for (int j = 0; j < 8; ++j) mask |= (q[j * 32 + i] >> 4) << j;
       b.qh[i] = static_cast<uint8_t>(mask);
     }
-    for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < 32; ++i) b.qs[j * 32 + i] = static_cast<uint8_t>((q[j * 64 + i] & 15) | (q[j * 64 + 32 + i] & 15) << 4);
   }
 };
 

@@ -83,6 +83,23 @@ inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const ActRecor
   for (int t = 0; t < T; ++t) store(acc + t * stride, fma(value[t], act.scale(g, t), load(acc + t * stride)));
 }
 
+/// multiply(r, t, weights, activations) for kSteps steps from `first` on: each line and each broadcast is loaded once.
+template <int kSteps, int R, class Panel, int T, class Multiply>
+inline void for_steps(const Panel* panels, const ActRecord<T>& act, int first, Multiply multiply) {
+  PHIAL_UNROLL
+  for (int step = first; step < first + kSteps; ++step) {
+    I32x16 w[R];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const I32x16 x = act.values(step, t);
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) multiply(r, t, w[r], x);
+    }
+  }
+}
+
 /// sum += factor * products of kSteps steps, from `first` on. Without a dot product of bytes in the instruction set, pairs are
 /// summed as words while they fit, and the multiplication that widens them applies the factor (in both halves of a lane).
 template <class F, int kSteps, class Panel, int R, int T>
@@ -95,18 +112,9 @@ inline void add_steps_as_words(const Panel* panels, const ActRecord<T>& act, int
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) PHIAL_UNROLL
     for (int t = 0; t < T; ++t) part[r][t] = zero_i32();
-    PHIAL_UNROLL
-    for (int step = first + begin; step < first + begin + F::kWordSteps; ++step) {
-      I32x16 w[R];
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
-      PHIAL_UNROLL
-      for (int t = 0; t < T; ++t) {
-        const I32x16 x = act.values(step, t);
-        PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) part[r][t] = add_words(part[r][t], pair_products(w[r], x));
-      }
-    }
+    for_steps<F::kWordSteps, R>(panels, act, first + begin, [&part](int r, int t, I32x16 w, I32x16 x) {
+      part[r][t] = add_words(part[r][t], pair_products(w, x));
+    });
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) PHIAL_UNROLL
     for (int t = 0; t < T; ++t) sum[r][t] = dot_words(sum[r][t], part[r][t], factor[r]);
@@ -120,19 +128,10 @@ inline void add_steps(const Panel* panels, const ActRecord<T>& act, int first, I
     I32x16 one[R];
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) one[r] = splat(0x00010001);
-    return add_steps_as_words<F, kSteps>(panels, act, first, one, sum);
-  }
-  PHIAL_UNROLL
-  for (int step = first; step < first + kSteps; ++step) {
-    I32x16 w[R];
-    PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
-    PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) {
-      const I32x16 x = act.values(step, t);
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w[r], x);
-    }
+    add_steps_as_words<F, kSteps>(panels, act, first, one, sum);
+  } else {
+    for_steps<kSteps, R>(panels, act, first,
+                         [&sum](int r, int t, I32x16 w, I32x16 x) { sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w, x); });
   }
 }
 
