@@ -225,35 +225,38 @@ struct alignas(64) BlockPanel {
 
 template <class F, int R, int T, bool kMin>
 inline void multiply_tile(const BlockPanel<kMin>* panels, int n_blocks, const std::byte* record, float* acc) {
+  static_assert(F::kGroup == 32);  // one scale of activations per block, so what is added to stays in registers
   const ActRecord<T> act(record, F::kGroup);
-  for (int begin = 0, g = 0; begin < n_blocks; begin += F::kGroup / 32, ++g) {
-    const int end = begin + F::kGroup / 32 < n_blocks ? begin + F::kGroup / 32 : n_blocks;
-    F32x16 value[T][R];
+  F32x16 total[T][R];
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) PHIAL_UNROLL
+  for (int r = 0; r < R; ++r) total[t][r] = load(acc + (t * R + r) * 16);
+  for (int j = 0; j < n_blocks; ++j) {
+    prefetch_next<F, T, R, kChunkK / 32>(record, acc, j);
+    I32x16 sum[R][T];
+    start_sums<F>(act, j, sum);
+    add_steps<F, 8>(panels, act, j * 8, sum);
+    memory_barrier();
+    F32x16 d[R], m[R];
     PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) value[t][r] = zero_f32();
-    for (int j = begin; j < end; ++j) {
-      prefetch_next<F, T, R, kChunkK / 32>(record, acc, j);
-      I32x16 sum[R][T];
-      start_sums<F>(act, j, sum);
-      add_steps<F, 8>(panels, act, j * 8, sum);
+    for (int r = 0; r < R; ++r) {
+      d[r] = load(panels[r].d[j]);
+      if constexpr (kMin) m[r] = load(panels[r].m[j]);
+    }
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      const F32x16 scale = act.scale(j, t);
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
-        const F32x16 d = load(panels[r].d[j]);
-        PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) {
-          value[t][r] = fma(to_f32(sum[r][t]), d, value[t][r]);
-          if constexpr (kMin) value[t][r] = fma(as_f32(act.aux_dword(j, t)), load(panels[r].m[j]), value[t][r]);
-        }
+        F32x16 value = mul(to_f32(sum[r][t]), d[r]);
+        if constexpr (kMin) value = fma(as_f32(act.aux_dword(j, t)), m[r], value);
+        total[t][r] = fma(value, scale, total[t][r]);
       }
     }
-    PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) {
-      float* at = acc + (t * R + r) * 16;
-      store(at, fma(value[t][r], act.scale(g, t), load(at)));
-    }
   }
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) PHIAL_UNROLL
+  for (int r = 0; r < R; ++r) store(acc + (t * R + r) * 16, total[t][r]);
 }
 
 // f32, f16 and bf16 weights, widened; n_blocks is the number of k.
