@@ -47,11 +47,11 @@ uint64_t step(uint64_t otherwise) {
   return all && std::string(all) == "all" ? 1 : otherwise;
 }
 
-constexpr auto kMemory = {Fault::allocation, Fault::all_allocations};
-constexpr auto kReads = {Fault::read_error, Fault::interrupted, Fault::short_read, Fault::many_short_reads};
+constexpr Fault kFaults[] = {Fault::allocation,  Fault::all_allocations, Fault::read_error,
+                             Fault::interrupted, Fault::short_read,      Fault::many_short_reads};
 
-void faults(std::initializer_list<Fault> kinds, const std::string& folder, uint64_t some, const std::function<void()>& body) {
-  for (const Fault fault : kinds) {
+void every_fault(const std::string& folder, uint64_t some, const std::function<void()>& body) {
+  for (const Fault fault : kFaults) {
     const bool memory = fault == Fault::allocation || fault == Fault::all_allocations;
     const FaultRuns runs = inject(fault, folder, body, memory ? step(some) : step(std::max<uint64_t>(some / 16, 1)));
     if (memory) CHECK(runs.places > 0);
@@ -59,11 +59,6 @@ void faults(std::initializer_list<Fault> kinds, const std::string& folder, uint6
     MESSAGE("fault " << static_cast<int>(fault) << ": " << runs.places << " places, " << runs.tried << " tried, " << runs.failed
                      << " failed");
   }
-}
-
-void every_fault(const std::string& folder, uint64_t some, const std::function<void()>& body) {
-  faults(kMemory, folder, some, body);
-  faults(kReads, folder, some, body);
 }
 
 }  // namespace
@@ -135,12 +130,17 @@ TEST_CASE("converting and quantizing leave no file behind") {
   CHECK(std::filesystem::is_empty(folder.path()));
 }
 
-// Allocations are left out here: the destructor of a JSON value allocates.
-TEST_CASE("looking into a file") {
-  faults(kReads, model_folder(), 101, [] {
+TEST_CASE("looking into a file, as text and as JSON") {
+  for (const bool json : {false, true}) {
     InspectOptions o;
-    o.path = model_folder() + "/model.gguf";
+    o.json = json;
     o.hash = true;
-    inspect(o);
-  });
+    o.path = model_folder() + "/model.gguf";
+    every_fault(model_folder(), 16, [&] { inspect(o); });
+    o.diff = kCheckpoint;
+    every_fault(model_folder(), 16, [&] { inspect(o); });
+    o.path = kCheckpoint;
+    o.diff.clear();
+    every_fault(model_folder(), 16, [&] { inspect(o); });
+  }
 }

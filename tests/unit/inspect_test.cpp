@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "formats/gguf.h"
+#include "phial/convert.h"
 #include "test_files.h"
 
 using namespace phial;
@@ -151,7 +152,18 @@ TEST_CASE("inspect compares the tensors with the architecture's table") {
   CHECK(j["model"]["missing"].empty());
   CHECK(j["model"]["unexpected"].empty());
   CHECK(j["model"]["wrong_shape"].empty());
+  // In GGUF the rope factors are tensors of their own.
   TempFolder folder;
+  ConvertOptions convert_options;
+  convert_options.input = PHIAL_SOURCE_DIR "/models/phial-tiny";
+  convert_options.output = folder / "tiny.gguf";
+  convert(convert_options);
+  const JsonTree converted = inspect_json(of(folder / "tiny.gguf"));
+  CHECK(converted["model"]["expected"] == 53);
+  CHECK(converted["model"]["missing"].empty());
+  CHECK(converted["model"]["unexpected"].empty());
+  CHECK(inspect(of(folder / "tiny.gguf")).find("53 tensors known, all there with the right shapes") != std::string::npos);
+
   Metadata m;
   m.set("general.architecture", std::string("no such thing"));
   GgufWriter w(folder / "m.gguf", m, {{"t", DType::i8, {0}}});

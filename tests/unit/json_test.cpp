@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "base/json_writer.h"
 #include "test_files.h"
 
 using namespace phial;
@@ -102,4 +103,42 @@ TEST_CASE("objects with many keys stay in order") {
   REQUIRE(json.size() == kKeys);
   int i = 0;
   for (const auto& [key, value] : json.items()) REQUIRE(value.get<int>() == i++);
+}
+
+TEST_CASE("JSON written value by value is what the library prints of the tree") {
+  JsonWriter w;
+  w.begin_object();
+  w.member("text", std::string("a\"\\\n\x1b\xc3\xb6\xff\xf0\x9f\x98\x80"));
+  w.member("\xc3\xb6", -3);
+  w.member("big", ~uint64_t{0});
+  w.member("real", 0.1);
+  w.member("nan", NAN);
+  w.member("yes", true);
+  w.member("none", std::vector<int64_t>{});
+  w.member("names", std::vector<std::string>{"x", "y"});
+  w.key("rows");
+  w.begin_array();
+  for (int i = 0; i < 2; ++i) {
+    w.begin_object();
+    w.member("i", i);
+    w.end_object();
+  }
+  w.begin_object();
+  w.end_object();
+  w.end_array();
+  w.key("raw");
+  w.raw("[1]");
+  w.end_object();
+  const OrderedJson tree{{"text", "a\"\\\n\x1b\xc3\xb6\xff\xf0\x9f\x98\x80"},
+                         {"\xc3\xb6", -3},
+                         {"big", ~uint64_t{0}},
+                         {"real", 0.1},
+                         {"nan", NAN},
+                         {"yes", true},
+                         {"none", OrderedJson::array()},
+                         {"names", {"x", "y"}},
+                         {"rows", {{{"i", 0}}, {{"i", 1}}, OrderedJson::object()}}};
+  std::string want = tree.dump(1, ' ', true, OrderedJson::error_handler_t::replace);
+  want.insert(want.size() - 2, ",\n \"raw\": [1]");
+  CHECK(w.take() == want);
 }
