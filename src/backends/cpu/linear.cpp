@@ -194,7 +194,10 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       const std::byte* source[kMaxPanels] = {};
       for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(panel[p], packed_scratch + p * aligned(layout.panel_bytes));
       std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
-      if (at.from_packed) {
+      if (at.from_packed && n_panels == 2 && format.multiply_pair) {
+        format.multiply_pair({source[0], source[1]}, layout.n_blocks, act, at.chunk_stride, static_cast<int>(n_tokens),
+                             {panel_sums[0], panel_sums[1]});
+      } else if (at.from_packed) {
         for (int p = 0; p < n_panels; ++p) {
           const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
           format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, act, at.chunk_stride,

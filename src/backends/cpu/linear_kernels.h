@@ -64,6 +64,9 @@ struct LinearFormat {
   /// chunks are chunk_stride bytes apart. nullptr: none.
   void (*multiply_packed)(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act,
                           int64_t chunk_stride, int n_tokens, float* acc) = nullptr;
+  /// The same for two panels at once, given from their start, with sums acc[0] and acc[1]. nullptr: one after the other.
+  void (*multiply_pair)(const std::byte* const (&panels)[2], int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
+                        int n_tokens, float* const (&acc)[2]) = nullptr;
 };
 
 struct LinearKernels {

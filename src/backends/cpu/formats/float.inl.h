@@ -7,13 +7,53 @@ struct FloatFormat {
   static constexpr ActLayout kAct{kFloatChunkK, 0, ActAux::none, 0, 0}, kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kFloatChunkK;
   static constexpr int kGroup = 0, kMaxWeight = 0, kOffset = 0;
+  static constexpr int kLineBytes = kFormat == DType::f32 ? 64 : 32;  // of one k
   using Panel = FloatPanel;
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_k, Panel& panel) {
-    for (int k = 0; k < n_k; ++k) {
-      if constexpr (kFormat == DType::f32) store(panel.w[k], as_f32(load_line(lines + k * 64)));
-      if constexpr (kFormat == DType::f16) store(panel.w[k], load_f16(halves + k * 16));
-      if constexpr (kFormat == DType::bf16) store(panel.w[k], load_bf16(halves + k * 16));
+    for (int k = 0; k < n_k; ++k) store(panel.w[k], widened(start(lines, halves), k));
+  }
+
+  template <int T>
+  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int n_k, const std::byte* record, float* acc) {
+    const std::byte* const panels[1] = {start(lines, halves)};
+    float* const sums[1] = {acc};
+    add_products<1, T>(panels, n_k, record, sums);
+  }
+  /// R panels, a chunk. One panel alone waits for its sums, each of which needs the one before.
+  template <int R, int T>
+  static void add_products(const std::byte* const (&panels)[R], int n_k, const std::byte* record, float* const (&acc)[R]) {
+    F32x16 sum[R][T];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) sum[r][t] = load(acc[r] + t * 16);
+    _Pragma("GCC unroll 4") for (int k = 0; k < n_k; ++k) {
+      F32x16 w[R];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        if (k * kLineBytes % 64 == 0) __builtin_prefetch(panels[r] + k * kLineBytes + kPrefetchBytes);
+        w[r] = widened(panels[r], k);
+      }
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const F32x16 x = as_f32(splat_dword(record + (k * T + t) * 4));
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) sum[r][t] = fma(w[r], x, sum[r][t]);
+      }
     }
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) store(acc[r] + t * 16, sum[r][t]);
+  }
+
+ private:
+  static const std::byte* start(const uint8_t* lines, const uint16_t* halves) {
+    return kFormat == DType::f32 ? reinterpret_cast<const std::byte*>(lines) : reinterpret_cast<const std::byte*>(halves);
+  }
+  static F32x16 widened(const std::byte* panel, int k) {
+    if constexpr (kFormat == DType::f32) return load(reinterpret_cast<const float*>(panel) + k * 16);
+    const auto* halves = reinterpret_cast<const uint16_t*>(panel) + k * 16;
+    if constexpr (kFormat == DType::f16) return load_f16(halves);
+    return load_bf16(halves);
   }
 };
 

@@ -333,30 +333,64 @@ void multiply_packed_tile(const uint8_t* lines, const uint16_t* halves, int64_t 
   }
 }
 
-template <class F>
-void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
-                     int n_tokens, float* acc) {
+template <int T>
+struct TokenCount {
+  static constexpr int value = T;
+};
+/// call(TokenCount<n>) for n in 1..kTileTokens.
+template <class Call>
+inline void with_token_count(int n, Call call) {
   static_assert(kTileTokens == 6);
-  switch (n_tokens) {
+  switch (n) {
     case 1:
-      return multiply_packed_tile<F, 1>(lines, halves, n_blocks, act, chunk_stride, acc);
+      return call(TokenCount<1>());
     case 2:
-      return multiply_packed_tile<F, 2>(lines, halves, n_blocks, act, chunk_stride, acc);
+      return call(TokenCount<2>());
     case 3:
-      return multiply_packed_tile<F, 3>(lines, halves, n_blocks, act, chunk_stride, acc);
+      return call(TokenCount<3>());
     case 4:
-      return multiply_packed_tile<F, 4>(lines, halves, n_blocks, act, chunk_stride, acc);
+      return call(TokenCount<4>());
     case 5:
-      return multiply_packed_tile<F, 5>(lines, halves, n_blocks, act, chunk_stride, acc);
+      return call(TokenCount<5>());
     default:
-      return multiply_packed_tile<F, 6>(lines, halves, n_blocks, act, chunk_stride, acc);
+      return call(TokenCount<6>());
   }
 }
 
 template <class F>
+void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
+                     int n_tokens, float* acc) {
+  with_token_count(n_tokens, [&](auto count) {
+    multiply_packed_tile<F, decltype(count)::value>(lines, halves, n_blocks, act, chunk_stride, acc);
+  });
+}
+
+template <class F>
 constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
-  if constexpr (kPackedProducts && F::kGroup != 0)
+  if constexpr (kPackedProducts)
     return multiply_packed<F>;
+  else
+    return nullptr;
+}
+
+/// Two panels at once, of formats that gain by it.
+template <class F>
+void multiply_pair(const std::byte* const (&panels)[2], int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
+                   int n_tokens, float* const (&acc)[2]) {
+  with_token_count(n_tokens, [&](auto count) {
+    constexpr int per_chunk = F::kBlocksPerChunk;
+    const std::byte* at[2] = {panels[0], panels[1]};
+    for (int64_t n = n_blocks; n > 0; n -= per_chunk, act += chunk_stride) {
+      F::template add_products<2, decltype(count)::value>(at, n < per_chunk ? static_cast<int>(n) : per_chunk, act, acc);
+      at[0] += per_chunk * F::kLineBytes, at[1] += per_chunk * F::kLineBytes;
+    }
+  });
+}
+
+template <class F>
+constexpr auto multiply_pair_or_null() -> decltype(&multiply_pair<F>) {
+  if constexpr (kPackedProducts && requires { F::kLineBytes; })
+    return multiply_pair<F>;
   else
     return nullptr;
 }
@@ -367,7 +401,7 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
 }
 
 /// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk, Panel,
-/// unpack, multiply_packed.
+/// unpack, multiply_packed; kLineBytes and add_products if two packed panels are multiplied at once.
 template <DType D>
 struct FormatKernels;
 
@@ -376,7 +410,15 @@ template <DType D>
 constexpr LinearFormat linear_format() {
   if constexpr (requires { sizeof(FormatKernels<D>); }) {
     using F = FormatKernels<D>;
-    return {D, F::kPack, F::kAct, F::kPackedAct, sizeof(typename F::Panel), unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
+    return {D,
+            F::kPack,
+            F::kAct,
+            F::kPackedAct,
+            sizeof(typename F::Panel),
+            unpack<F>,
+            multiply<F>,
+            multiply_packed_or_null<F>(),
+            multiply_pair_or_null<F>()};
   } else {
     return {.dtype = D};
   }
