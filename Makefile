@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
-.PHONY: all build binary deps python demo test unit pytest check asan bench bench-peers format lint clean fixtures fuzz mutate faults install uninstall
+.PHONY: all build binary deps python demo test unit pytest check asan arm64 bench bench-peers format lint clean fixtures fuzz mutate faults install uninstall
 
 all: build
 
@@ -51,6 +51,13 @@ asan: deps
 	cmake --build build/asan -j $(JOBS) --target test_unit
 	ctest --test-dir build/asan --output-on-failure -R "^unit$$"
 
+arm64: deps
+	@tools/install_deps.sh --arm64
+	@tools/arm64_libraries.sh build/arm64-libraries
+	cmake --preset arm64
+	cmake --build build/arm64 -j $(JOBS) --target test_ops
+	@tools/arm64_tests.sh build/arm64
+
 lint: deps
 	python3 tools/lint.py
 	clang-format --dry-run -Werror $$(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' 'tests/*.h' 'bench/*.cpp')
@@ -72,7 +79,7 @@ mutate: build
 faults: build
 	PHIAL_FAULTS=all $(BUILD)/test_faults
 
-check: test lint asan fuzz mutate faults
+check: test lint asan arm64 fuzz mutate faults
 
 bench: build python
 	cmake --build $(BUILD) -j $(JOBS) --target benches

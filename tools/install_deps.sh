@@ -1,9 +1,10 @@
 #!/bin/bash
-# Installs the Debian packages Phial is built with, when one is missing; with --fuzz those of make fuzz. README.md says what each is for.
+# Installs the Debian packages Phial is built with, when one is missing; with --fuzz or --arm64 those of make fuzz or make arm64. README.md says what each is for.
 set -euo pipefail
 packages=(g++ make cmake ninja-build ccache pkg-config python3 python3-venv clang-format
   libfmt-dev nlohmann-json3-dev libcli11-dev libonig-dev libutf8proc-dev libxxhash-dev libedit-dev doctest-dev)
-[ "${1:-}" = --fuzz ] && packages=(clang libclang-rt-14-dev)  # for make fuzz alone
+[ "${1:-}" = --fuzz ] && packages=(clang libclang-rt-14-dev)
+[ "${1:-}" = --arm64 ] && packages=(g++-aarch64-linux-gnu qemu-user)
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")

@@ -1,4 +1,4 @@
-// Processor features from cpuid, core counts from the affinity mask, sysfs topology and the cgroup quota.
+// Processor features from cpuid or the auxiliary vector, core counts from the affinity mask, sysfs topology and the cgroup quota.
 #include "base/cpu_info.h"
 
 #include <sched.h>
@@ -14,6 +14,11 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+#include "base/fail.h"
 #endif
 
 namespace phial {
@@ -65,6 +70,32 @@ CpuInfo detect() {
   info.avx512_bf16 = info.avx512 && bit(seven_one.a, 5);
   info.amx_int8 = tiles && bit(seven.d, 25);
   info.amx_bf16 = tiles && bit(seven.d, 22);
+  return info;
+}
+#elif defined(__aarch64__)
+CpuInfo detect() {
+  struct Core {
+    uint64_t part;  // implementer and part number of MIDR_EL1
+    const char* name;
+  };
+  constexpr Core kCores[] = {
+      {0x41D03, "Cortex-A53"},  {0x41D07, "Cortex-A57"},  {0x41D08, "Cortex-A72"},  {0x41D0B, "Cortex-A76"},
+      {0x41D0C, "Neoverse N1"}, {0x41D40, "Neoverse V1"}, {0x41D49, "Neoverse N2"}, {0x41D4F, "Neoverse V2"},
+      {0x41D84, "Neoverse V3"}, {0x41D8E, "Neoverse N3"},
+  };
+  CpuInfo info;
+  const uint64_t has = getauxval(AT_HWCAP), has_2 = getauxval(AT_HWCAP2);
+  info.dotprod = (has & HWCAP_ASIMDDP) != 0;
+  info.i8mm = info.dotprod && (has_2 & HWCAP2_I8MM) != 0;
+  info.vendor = "ARM";
+  info.model = "ARM";
+  if ((has & HWCAP_CPUID) == 0) return info;
+  uint64_t midr;
+  __asm__("mrs %0, MIDR_EL1" : "=r"(midr));
+  const uint64_t part = (midr >> 24 & 0xFF) << 12 | (midr >> 4 & 0xFFF);
+  info.model = fmt::format("ARM core {:#x}", part);
+  for (const Core& core : kCores)
+    if (core.part == part) info.model = core.name;
   return info;
 }
 #else

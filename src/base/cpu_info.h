@@ -15,6 +15,8 @@ struct CpuInfo {
   bool avx512_vbmi = false;
   bool amx_int8 = false;  // the instructions; the kernel must grant the tiles besides
   bool amx_bf16 = false;
+  bool dotprod = false;  // ARM: SDOT and UDOT
+  bool i8mm = false;     // ARM: SMMLA, with dotprod
 };
 
 const CpuInfo& cpu_info();

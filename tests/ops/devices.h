@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/kernel_table.h"
 #include "phial/error.h"
 #include "quant/codec.h"
 #include "tensor/registry.h"
@@ -60,17 +61,8 @@ inline Bench& reference() {
 inline std::vector<Bench*> cpu_benches() {
   static std::vector<std::unique_ptr<Bench>> all = [] {
     std::vector<std::unique_ptr<Bench>> benches;
-    for (const char* isa : {"generic", "avx2", "avx_vnni", "avx512"}) {
-      for (int n_threads : {1, 3}) {
-        try {
-          benches.push_back(std::make_unique<Bench>("cpu", isa, n_threads));
-        } catch (const Error& e) {
-          if (e.code() != ErrorCode::unsupported) throw;
-          MESSAGE("skipped: " << e.what());
-          break;
-        }
-      }
-    }
+    for (const std::string& isa : cpu::runnable_isas())
+      for (int n_threads : {1, 3}) benches.push_back(std::make_unique<Bench>("cpu", isa, n_threads));
     return benches;
   }();
   std::vector<Bench*> list;

@@ -23,8 +23,25 @@ constexpr Isa kIsas[] = {
     {"avx512", avx512_table, [](const CpuInfo& c) { return c.avx512_vnni; }, "AVX-512 F, BW, DQ, VL and VNNI"},
     {"avx_vnni", avx_vnni_table, [](const CpuInfo& c) { return c.avx_vnni; }, "AVX2, FMA, F16C and AVX-VNNI"},
     {"avx2", avx2_table, [](const CpuInfo& c) { return c.avx2; }, "AVX2, FMA and F16C"},
+#elif defined(__aarch64__)
+    {"neon", neon_table, [](const CpuInfo& c) { return c.dotprod; }, "dot products (asimddp)"},
 #endif
     {"generic", generic_table, [](const CpuInfo&) { return true; }, "nothing"},
+};
+
+struct OtherIsa {
+  const char* name;
+  const char* processors;
+};
+constexpr OtherIsa kOtherIsas[] = {
+#if !defined(__x86_64__)
+    {"avx512", "x86-64"},
+    {"avx_vnni", "x86-64"},
+    {"avx2", "x86-64"},
+#endif
+#if !defined(__aarch64__)
+    {"neon", "ARM"},
+#endif
 };
 
 }  // namespace
@@ -39,15 +56,22 @@ std::vector<std::string> runnable_isas() {
 const KernelTable& kernel_table(const std::string& wanted) {
   std::string names;
   for (const Isa& isa : kIsas) {
-    const bool runs = isa.runs(cpu_info());
-    if (wanted.empty() ? runs : wanted == isa.name && runs) return isa.table();
-    if (wanted == isa.name)
-      fail(ErrorCode::unsupported, "--isa {}: this processor ({}) lacks {}", wanted, cpu_info().model, isa.needs);
-    if (runs) names += (names.empty() ? "" : ", ") + std::string(isa.name);
+    if (!isa.runs(cpu_info())) continue;
+    if (wanted.empty() || wanted == isa.name) return isa.table();
+    names += std::string(isa.name) + ", ";
   }
-  if (wanted == "amx" || wanted == "neon" || wanted == "i8mm")
-    fail(ErrorCode::unsupported, "--isa {}: these kernels are not in this build; there are: {}, reference", wanted, names);
-  fail(ErrorCode::unsupported, "--isa {}: no such instruction set; there are: {}, reference", printable(wanted), names);
+  names += "reference";
+  const std::string& model = cpu_info().model;
+  for (const Isa& isa : kIsas)
+    if (wanted == isa.name)
+      fail(ErrorCode::unsupported, "--isa {}: this processor ({}) lacks {}; there are: {}", wanted, model, isa.needs, names);
+  for (const OtherIsa& other : kOtherIsas)
+    if (wanted == other.name)
+      fail(ErrorCode::unsupported, "--isa {}: for {} processors, and this is another ({}); there are: {}", wanted,
+           other.processors, model, names);
+  if (wanted == "amx" || wanted == "i8mm")
+    fail(ErrorCode::unsupported, "--isa {}: these kernels are not in this build; there are: {}", wanted, names);
+  fail(ErrorCode::unsupported, "--isa {}: no such instruction set; there are: {}", printable(wanted), names);
 }
 
 }  // namespace phial::cpu

@@ -31,6 +31,8 @@ const KernelTable& generic_table();
 const KernelTable& avx2_table();
 const KernelTable& avx_vnni_table();
 const KernelTable& avx512_table();
+#elif defined(__aarch64__)
+const KernelTable& neon_table();
 #endif
 
 }  // namespace phial::cpu

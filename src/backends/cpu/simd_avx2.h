@@ -126,6 +126,9 @@ inline I32x16 splat_dword(const void* p) {
   __builtin_memcpy(&v, p, 4);
   return splat(v);
 }
+/// Dword i of those at p, for dot_bytes.
+inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<const char*>(p) + i * 4); }
+constexpr bool kSignedLevels = false;  // levels are 0..255
 #ifdef PHIAL_AVX_VNNI
 constexpr bool kWideDiffers = false;
 #else

@@ -85,7 +85,10 @@ inline I32x16 splat_dword(const void* p) {
   __builtin_memcpy(&v, p, 4);
   return _mm512_set1_epi32(v);
 }
-constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+/// Dword i of those at p, for dot_bytes.
+inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<const char*>(p) + i * 4); }
+constexpr bool kSignedLevels = false;  // levels are 0..255
+constexpr bool kWideDiffers = false;   // whether levels above 127 take another way
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
 using Words = I32x16;

@@ -16,8 +16,8 @@ inline void multiply_block(Levels levels, F32x16 d, F32x16 m, const ActRecord<T>
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) {
       constexpr bool wide = kWideDiffers && (F::kMaxWeight > 127);
-      sum[t] = dot_bytes<wide>(sum[t], w[0], act.values(b * 8 + step, t));
-      second[t] = dot_bytes<wide>(second[t], w[1], act.values(b * 8 + step + 4, t));
+      sum[t] = dot_bytes<wide>(sum[t], w[0], act.values(b * 8, step, t));
+      second[t] = dot_bytes<wide>(second[t], w[1], act.values(b * 8, step + 4, t));
     }
   }
   PHIAL_UNROLL
@@ -121,9 +121,9 @@ struct NibbleFormat {
 
 struct Q8_0Format {
   static constexpr DType kDType = DType::q8_0;
-  static constexpr PackLayout kPack{8, 2, 0, 0x80808080, -1};
-  static constexpr int kGroup = act_group(DType::q8_0), kMaxWeight = 255, kOffset = 128;
-  static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset32, kOffset), kPackedAct = kAct;
+  static constexpr int kOffset = kSignedLevels ? 0 : 128, kMaxWeight = 127 + kOffset, kGroup = act_group(DType::q8_0);
+  static constexpr PackLayout kPack{8, 2, 0, kSignedLevels ? 0 : 0x80808080, -1};
+  static constexpr ActLayout kAct = act_layout(kGroup, kOffset ? ActAux::offset32 : ActAux::none, kOffset), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kChunkK / 32;
   using Panel = BlockPanel<false>;
 

@@ -64,12 +64,12 @@ struct Q2_KFormat {
 };
 
 // Lines: 8 of third bits (bit 4 half + j of line i), 16 of levels, 3 of scales (16 low nibbles, then 2 bits each); d.
-// (q - 4) * (scale - 32) lies in -124..128: stored plus 124.
+// (q - 4) * (scale - 32) lies in -124..128: stored plus 124, or where levels are signed minus 1.
 struct Q3_KFormat {
   static constexpr DType kDType = DType::q3_k;
   static constexpr PackLayout kPack{27, 0, 108, 0, -1};
-  // Panels hold (q - 4) * scale plus 124; packed products use q itself, whose offset is 4 in each sub-block.
-  static constexpr int kGroup = act_group(kDType), kMaxWeight = 252, kOffset = 124;
+  // Panels hold (q - 4) * scale plus kOffset; packed products use q itself, whose offset is 4 in each sub-block.
+  static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
                              kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
   static constexpr int kBlocksPerChunk = 1;
@@ -119,12 +119,12 @@ struct Q3_KFormat {
     for (int j = 0; j < 16; ++j) store(out.scale[j], sub(load(out.scale[j]), splat(32)));
   }
 
-  /// (q - 4) * scale + 124 of each byte, q in 0..7: even and odd bytes apart, as words.
+  /// (q - 4) * scale + kOffset of each byte, q in 0..7: even and odd bytes apart, as words.
   static I32x16 product(I32x16 q, I32x16 scale) {
     const I32x16 low = splat(0x00FF00FF), s = bits_or(bits_and(scale, splat(0xFFFF)), shift_left<16>(scale));
     const I32x16 even = bits_and(mul_words(bits_and(q, low), s), low);  // modulo 256 is enough: the sum fits a byte
     const I32x16 odd = bits_and(mul_words(bits_and(shift_right_bits<8>(q), low), s), low);
-    const I32x16 base = bits_and(sub(splat(124), shift_left<2>(scale)), splat(0xFF));
+    const I32x16 base = bits_and(sub(splat(kOffset), shift_left<2>(scale)), splat(0xFF));
     const I32x16 base_words = bits_or(base, shift_left<16>(base));
     return add_bytes(bits_or(even, shift_left<8>(odd)), bits_or(base_words, shift_left<8>(base_words)));
   }

@@ -65,8 +65,8 @@ struct Q45_KFormat {
       levels<pair>(bits, nibbles, i, low, high);
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
-        low_sum[t] = dot_bytes<false>(low_sum[t], low, act.values(pair * 16 + i, t));
-        high_sum[t] = dot_bytes<false>(high_sum[t], high, act.values(pair * 16 + 8 + i, t));
+        low_sum[t] = dot_bytes<false>(low_sum[t], low, act.values(pair * 16, i, t));
+        high_sum[t] = dot_bytes<false>(high_sum[t], high, act.values(pair * 16, i + 8, t));
       }
     }
     add_scaled<T>(sum, low_sum, scales.scale[2 * pair]);

@@ -38,7 +38,7 @@ inline void multiply_quarters(const uint8_t* lines, const Scales& scales, const 
         PHIAL_UNROLL
         for (int j = 0; j < 4; ++j) PHIAL_UNROLL
         for (int t = 0; t < T; ++t)
-          part[j][t] = dot_bytes<false>(part[j][t], w[j], act.values(half * 32 + j * 8 + pass * 4 + i, t));
+          part[j][t] = dot_bytes<false>(part[j][t], w[j], act.values(half * 32 + pass * 4, j * 8 + i, t));
       }
       PHIAL_UNROLL
       for (int j = 0; j < 4; ++j) add_scaled<T>(sum, part[j], scales.scale[half * 8 + 2 * j + pass]);

@@ -20,7 +20,9 @@ struct ActRecord {
   const std::byte* aux;
   ActRecord(const std::byte* record, int group)
       : q(record), scales(record + kChunkK * T), aux(scales + kChunkK / group * T * 4) {}
-  I32x16 values(int step, int t) const { return splat_dword(q + (step * T + t) * 4); }
+  /// Four values of step first + step, for dot_bytes. The compiler knows step and t, and first is a multiple of 4, where
+  /// act_dword takes a lane of a register.
+  auto values(int first, int step, int t) const { return act_dword(q + first * T * 4, step * T + t); }
   F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
   I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
 };
@@ -87,13 +89,13 @@ inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const ActRecor
 template <int kSteps, int R, class Panel, int T, class Multiply>
 inline void for_steps(const Panel* panels, const ActRecord<T>& act, int first, Multiply multiply) {
   PHIAL_UNROLL
-  for (int step = first; step < first + kSteps; ++step) {
+  for (int step = 0; step < kSteps; ++step) {
     I32x16 w[R];
     PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[step]);
+    for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[first + step]);
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) {
-      const I32x16 x = act.values(step, t);
+      const auto x = act.values(first, step, t);
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) multiply(r, t, w[r], x);
     }
@@ -112,7 +114,7 @@ inline void add_steps_as_words(const Panel* panels, const ActRecord<T>& act, int
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) PHIAL_UNROLL
     for (int t = 0; t < T; ++t) part[r][t] = zero_i32();
-    for_steps<F::kWordSteps, R>(panels, act, first + begin, [&part](int r, int t, I32x16 w, I32x16 x) {
+    for_steps<F::kWordSteps, R>(panels, act, first + begin, [&part](int r, int t, I32x16 w, auto x) {
       part[r][t] = add_words(part[r][t], pair_products(w, x));
     });
     PHIAL_UNROLL
@@ -131,7 +133,7 @@ inline void add_steps(const Panel* panels, const ActRecord<T>& act, int first, I
     add_steps_as_words<F, kSteps>(panels, act, first, one, sum);
   } else {
     for_steps<kSteps, R>(panels, act, first,
-                         [&sum](int r, int t, I32x16 w, I32x16 x) { sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w, x); });
+                         [&sum](int r, int t, I32x16 w, auto x) { sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w, x); });
   }
 }
 
