@@ -48,8 +48,8 @@ test: unit pytest
 
 asan: deps
 	cmake --preset asan
-	cmake --build build/asan -j $(JOBS) --target test_unit
-	ctest --test-dir build/asan --output-on-failure -R "^unit$$"
+	cmake --build build/asan -j $(JOBS) --target test_unit --target test_faults
+	ctest --test-dir build/asan --output-on-failure -R "^(unit|faults)$$"
 
 arm64: deps
 	@tools/install_deps.sh --arm64
@@ -78,6 +78,7 @@ mutate: build
 
 faults: build
 	PHIAL_FAULTS=all $(BUILD)/test_faults
+	PHIAL_FAULTS=all $(BUILD)/test_models -tc="*session file*"
 
 check: test lint asan arm64 fuzz mutate faults
 

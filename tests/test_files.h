@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -46,6 +47,12 @@ class TempFolder {
  private:
   std::string path_;
 };
+
+/// The distance between places that are tried, so that `make test` stays short; PHIAL_FAULTS=all tries each.
+inline size_t step(size_t otherwise) {
+  const char* all = std::getenv("PHIAL_FAULTS");
+  return all && std::string(all) == "all" ? 1 : otherwise;
+}
 
 inline void write_bytes(const std::string& path, std::string_view bytes) {
   ::unlink(path.c_str());  // some file systems flush to the disk when a file is truncated and written again

@@ -27,7 +27,7 @@ struct SamplerParams {
   float dry_multiplier = 0.0f;
   float dry_base = 1.75f;
   int32_t dry_allowed_length = 2;
-  int32_t dry_penalty_last_n = -1;
+  int32_t dry_penalty_last_n = 64;
   std::vector<std::string> dry_sequence_breakers = {"\n", ":", "\"", "*"};
   int32_t mirostat = 0;
   float mirostat_tau = 5.0f;

@@ -147,7 +147,9 @@ std::string share(const Row& row, const Limits* limits) {
 }
 
 std::string model_text(const ModelInfo& info) {
-  return fmt::format("{} {:.1f}B {}", info.architecture, static_cast<double>(info.n_parameters) / 1e9, info.file_type);
+  const auto n = static_cast<double>(info.n_parameters);
+  const std::string size = n < 1e9 ? fmt::format("{:.1f}M", n / 1e6) : fmt::format("{:.1f}B", n / 1e9);
+  return fmt::format("{} {} {}", info.architecture, size, info.file_type);
 }
 
 nlohmann::ordered_json record(const Row& row, const Limits* limits) {
@@ -304,12 +306,14 @@ int bench_verb(Flags& flags) {
   flags.action(
       "--mmap,-mmp", "0|1", "0", "1", "Low-memory way: weights stay in the file's map",
       [&base](const std::string& on) { base.mmap = on == "1"; }, "1");
+  flags.toggle("--no-mmap", base.mmap, "The same as --mmap 0", false);
   add_load_mode_flag(flags, base.mmap);
   flags.toggle("--no-huge-pages", base.huge_pages, "Do not ask for 2 MiB pages", false);
   flags.integer("--repetitions,-r", repetitions, 1, 1000, "3", "Repetitions of each test");
   flags.text("--output,-o", output, "md|csv|json|jsonl|sql", "csv", "Format of the results");
   flags.integer("--delay", delay, 0, 3600, "5", "Seconds of rest before each test");
   flags.toggle("--no-warmup", no_warmup, "No uncounted run before each test");
+  flags.toggle("--warmup", no_warmup, "An uncounted run before each test (the default)", false);
   flags.toggle("--limits", limits_only, "Only measure the limits of this machine");
   flags.toggle("--no-limits", no_limits, "Do not measure the limits");
   add_process_flags(flags);

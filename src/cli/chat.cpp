@@ -79,6 +79,7 @@ bool Chat::holds_special_tokens(const std::string& text) const { return tokenize
 Answer Chat::stream(const std::vector<int32_t>& tokens, const std::function<void(std::string_view)>& show) {
   if (options_.verbose_prompt)
     for (int32_t id : tokens) fmt::print(stderr, "{:6} -> '{}'\n", id, tokenizer_->piece(id, true));
+  n_wanted_ = static_cast<int64_t>(tokens.size());
   Answer answer = stream_answer(*session_, *tokenizer_, options_, tokens, show);
   const Timings& t = session_->timings();
   total_.load_seconds = t.load_seconds;
@@ -90,16 +91,28 @@ Answer Chat::stream(const std::vector<int32_t>& tokens, const std::function<void
   return answer;
 }
 
+std::string Chat::way_out() const {
+  const ModelInfo& info = model_->info();
+  int64_t larger = 2 * info.n_context;
+  while (larger <= n_wanted_) larger *= 2;
+  larger = std::min(larger, info.n_context_train);
+  const bool can_grow = larger > std::max(info.n_context, n_wanted_);
+  const std::string start = can_grow
+                                ? fmt::format("start with --ctx-size {} (the model's own is {})", larger, info.n_context_train)
+                                : fmt::format("the model's own context has no more than {} tokens", info.n_context_train);
+  if (!in_loop_) return start;
+  return "type /clear to begin anew; /save FILE keeps the conversation first" +
+         (can_grow ? ". Or leave, " + start + ", and /load FILE goes on" : "; " + start);
+}
+
 void Chat::explain_end(const Answer& answer) const {
   const char* dim = style(2, kDim);
   const char* reset = style(2, kReset);
   if (answer.interrupted)
     fmt::print(stderr, "{}[stopped]{}\n", dim, reset);
   else if (answer.reason == StopReason::context_full)
-    fmt::print(stderr,
-               "{}[the context is full: {} of {} tokens, {} of them before this answer, which ends here; /clear forgets, "
-               "or start with a larger -c]{}\n",
-               dim, session_->tokens().size(), model_->info().n_context, answer.n_before, reset);
+    fmt::print(stderr, "{}[the context is full: {} of {} tokens, {} of them before this answer, which ends here; {}]{}\n", dim,
+               session_->tokens().size(), model_->info().n_context, answer.n_before, way_out(), reset);
 }
 
 int Chat::show_answer(const std::vector<int32_t>& tokens, std::string* text) {
@@ -199,6 +212,7 @@ int Chat::loop() {
     for (size_t i = messages_.size() - std::min<size_t>(2, messages_.size()); i < messages_.size(); ++i)
       show_message(messages_[i]);
   }
+  in_loop_ = true;
   while (!done_ && !g_terminated) {
     const auto message = read_message();
     if (!message) break;
@@ -209,8 +223,7 @@ int Chat::loop() {
     } catch (const Error& e) {
       // A turn that fails (context full, numbers gone bad) does not end the conversation.
       fmt::print(stderr, "{}error[{}]:{} {}\n", style(2, kRed), e.code_text(), style(2, kReset), e.what());
-      if (e.code() == ErrorCode::context_full)
-        fmt::print(stderr, "the message was not taken; /clear forgets the conversation, /save FILE keeps it first\n");
+      if (e.code() == ErrorCode::context_full) fmt::print(stderr, "the message was not taken; {}\n", way_out());
     }
   }
   return 0;

@@ -52,6 +52,8 @@ class Chat {
   Answer stream(const std::vector<int32_t>& tokens, const std::function<void(std::string_view)>& show);
   /// To standard output, with a line about an end that is not the model's own.
   int show_answer(const std::vector<int32_t>& tokens, std::string* text);
+  /// What a person can do when the context is full.
+  std::string way_out() const;
   void explain_end(const Answer& answer) const;
   /// Answers the messages as they are; on an error they come back as `before`.
   int answer_messages(const nlohmann::ordered_json& before);
@@ -83,7 +85,8 @@ class Chat {
   std::unique_ptr<LineEditor> editor_;
   Timings total_;
   uint32_t n_regenerated_ = 0;  // answers to the last message so far
-  bool done_ = false;
+  int64_t n_wanted_ = 0;        // tokens of the last text
+  bool in_loop_ = false, done_ = false;
 };
 
 }  // namespace phial::cli

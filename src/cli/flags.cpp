@@ -91,27 +91,37 @@ std::string Flags::declare(const std::string& names, const std::string& value, c
   return spec.names[0];
 }
 
+// What a flag sets is set in the order of the command line (trigger_on_parse), so that of two that contradict the last wins.
 void Flags::text(const std::string& names, std::string& target, const std::string& value, const std::string& example,
                  const std::string& what) {
-  app_.add_option(declare(names, value, target, example, what), target)->take_last();
+  app_.add_option(declare(names, value, target, example, what), target)->take_last()->trigger_on_parse();
 }
 
 void Flags::integer(const std::string& names, int64_t& target, int64_t min, int64_t max, const std::string& example,
                     const std::string& what) {
-  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)->check(whole_number(min, max))->take_last();
+  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)
+      ->check(whole_number(min, max))
+      ->take_last()
+      ->trigger_on_parse();
 }
 
 void Flags::integer(const std::string& names, int& target, int min, int max, const std::string& example,
                     const std::string& what) {
-  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)->check(whole_number(min, max))->take_last();
+  app_.add_option(declare(names, "N", std::to_string(target), example, what), target)
+      ->check(whole_number(min, max))
+      ->take_last()
+      ->trigger_on_parse();
 }
 
 void Flags::real(const std::string& names, float& target, const std::string& example, const std::string& what) {
-  app_.add_option(declare(names, "X", fmt::format("{}", target), example, what), target)->check(number)->take_last();
+  app_.add_option(declare(names, "X", fmt::format("{}", target), example, what), target)
+      ->check(number)
+      ->take_last()
+      ->trigger_on_parse();
 }
 
 void Flags::toggle(const std::string& names, bool& target, const std::string& what, bool value) {
-  app_.add_flag_function(declare(names, "", "off", "", what), [&target, value](int64_t) { target = value; });
+  app_.add_flag_function(declare(names, "", "off", "", what), [&target, value](int64_t) { target = value; })->trigger_on_parse();
 }
 
 void Flags::list(const std::string& names, std::vector<std::string>& target, const std::string& value, const std::string& example,
@@ -129,7 +139,7 @@ void Flags::action(const std::string& names, const std::string& value, const std
                    const std::string& what, const std::function<void(const std::string&)>& act, const std::string& bare) {
   const std::string name = declare(names, value, fallback, example, what);
   if (value.empty()) {
-    app_.add_flag_function(name, [act](int64_t) { act(""); });
+    app_.add_flag_function(name, [act](int64_t) { act(""); })->trigger_on_parse();
     return;
   }
   if (!bare.empty()) bare_[name] = bare;
@@ -138,7 +148,8 @@ void Flags::action(const std::string& names, const std::string& value, const std
                                                      [act](const std::vector<std::string>& values) {
                                                        for (const std::string& v : values) act(v);
                                                      })
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->trigger_on_parse();
 }
 
 void Flags::positional(const std::string& usage, std::string& target, const std::string& value) {

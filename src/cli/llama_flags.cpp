@@ -10,7 +10,7 @@ constexpr const char* kNoGpu = "there is no GPU backend, the CPU does the work";
 /// What every tool that loads a model takes.
 void answer_common(Flags& f) {
   // The CPU holds everything, weights are not mapped unless asked, the context is never shifted.
-  f.accepted("--no-mmap,-ndio,--no-direct-io,--warmup,--no-warmup,--repack,--offline,-cb,--cont-batching,-cmoe,--cpu-moe", false);
+  f.accepted("-ndio,--no-direct-io,--warmup,--no-warmup,--repack,--offline,-cb,--cont-batching,-cmoe,--cpu-moe", false);
   f.accepted("-fa,--flash-attn,-dt,--defrag-thold,-ncmoe,--n-cpu-moe,-mg,--main-gpu", true);
   f.noted("-sm,--split-mode,-ts,--tensor-split,-ot,--override-tensor", true, kNoGpu);
   f.noted("-nr,--no-repack", false, "weights are packed while loading; --mmap leaves them as the file has them");
@@ -31,7 +31,7 @@ void answer_llama_run_flags(Flags& f) {
   answer_common(f);
   f.accepted(
       "-nkvo,--no-kv-offload,-kvo,--kv-offload,--op-offload,--no-op-offload,--no-host,--no-context-shift,--swa-full,--jinja,"
-      "--perf,--show-timings,--display-prompt,--no-log-prefix,--no-log-timestamps,-bs,--backend-sampling,--no-mmproj,"
+      "--no-log-prefix,--no-log-timestamps,-bs,--backend-sampling,--no-mmproj,"
       "--mmproj-auto,--no-mmproj-auto,--mmproj-offload,--no-mmproj-offload,--skip-chat-parsing,--no-skip-chat-parsing",
       false);
   f.accepted("-fit,--fit", true);

@@ -100,7 +100,7 @@ void add_load_mode_flag(Flags& f, bool& mmap) {
            [&mmap](const std::string& mode) {
              static const std::set<std::string> known = {"auto", "none", "mmap", "mlock", "mmap+mlock", "dio"};
              if (!known.count(mode)) throw Usage("--load-mode: '" + mode + "' is not auto, none, mmap, mlock, mmap+mlock or dio");
-             if (mode == "mmap" || mode == "mmap+mlock") mmap = true;
+             mmap = mode == "mmap" || mode == "mmap+mlock";
              if (mode == "mlock" || mode == "mmap+mlock") lock_memory();
              if (mode == "dio") note("--load-mode dio has no effect: files are read through the page cache");
            });

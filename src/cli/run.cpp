@@ -69,6 +69,7 @@ int run_verb(Flags& flags) {
   flags.text("--in-suffix", chat.in_suffix, "TEXT", "\" Answer briefly.\"", "Put after each message of a chat");
   flags.list("--reverse-prompt,-r", chat.stops, "TEXT", "User:", "End the answer where this text appears");
   flags.toggle("--no-display-prompt", chat.display_prompt, "Do not print the prompt before a completion", false);
+  flags.toggle("--display-prompt", chat.display_prompt, "Print it (the default)");
   flags.toggle("--verbose-prompt", chat.verbose_prompt, "Print the tokens of the prompt on standard error");
   flags.toggle("--simple-io", chat.simple_io, "Read lines as they come, without line editing");
   flags.text("--session", chat.session_file, "FILE", "talk.session",
@@ -79,6 +80,7 @@ int run_verb(Flags& flags) {
   flags.toggle("--escape,-e", no_escape, "Read \\n and the like (the default)", false);
   flags.toggle("--multiline-input,-mli", chat.multiline, "An empty line sends the message");
   flags.toggle("--no-perf,--no-show-timings", chat.timings, "No timings at the end", false);
+  flags.toggle("--perf,--show-timings", chat.timings, "Timings at the end (the default)");
   add_sampler_flags(flags, chat.sampling);
   if (!flags.parse()) return 0;
   if (run.model.empty()) throw Usage("--model is missing: phial run -m FILE.gguf");

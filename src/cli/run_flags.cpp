@@ -75,6 +75,7 @@ void add_run_flags(Flags& f, RunOptions& o) {
   f.meaning("--device", "none", "cpu");
   f.text("--isa", o.isa, "reference|generic|avx2|avx_vnni|avx512|neon", "avx2", "Force an instruction set");
   f.toggle("--mmap", o.mmap, "Low-memory way: weights stay in the file's map, unpacked as they are used");
+  f.toggle("--no-mmap", o.mmap, "Weights are packed into memory (the default)", false);
   add_load_mode_flag(f, o.mmap);
   f.toggle("--no-huge-pages", o.huge_pages, "Do not ask for 2 MiB pages", false);
   f.toggle("--check-tensors", o.check_tensors, "Look for NaN and Inf in every tensor while loading");

@@ -115,7 +115,7 @@ TEST_CASE("every prefix and every flipped bit of a session file is refused, and 
 
   // Prefixes: all of the text part, then steps through the cache.
   const size_t n_text = kHeaderBytes + 5 * 4 + 4;
-  for (size_t n = 0; n < bytes.size(); n += n < n_text + 64 ? 1 : 251) {
+  for (size_t n = 0; n < bytes.size(); n += n < n_text + 64 ? 1 : step(251)) {
     write_bytes(bad, std::string_view(bytes).substr(0, n));
     const std::string code = code_of([&] { session->load(bad); });
     if (code != "TRUNC") FAIL("a prefix of " << n << " bytes gave " << code);
@@ -125,8 +125,7 @@ TEST_CASE("every prefix and every flipped bit of a session file is refused, and 
 
   // Bits: all of the text part and the end, one of each 97 bytes of the cache.
   std::string broken = bytes;
-  for (size_t i = 0; i < bytes.size();
-       i += i < n_text || i + 8 >= bytes.size() ? 1 : std::min<size_t>(97, bytes.size() - 8 - i)) {
+  for (size_t i = 0; i < bytes.size(); i += i < n_text || i + 8 >= bytes.size() ? 1 : std::min(step(97), bytes.size() - 8 - i)) {
     for (int bit = 0; bit < 8; ++bit) {
       broken[i] = static_cast<char>(bytes[i] ^ 1 << bit);
       write_bytes(bad, broken);

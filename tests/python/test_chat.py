@@ -198,18 +198,31 @@ def test_roles_are_coloured_and_can_be_plain(term, models):
     assert "\033[1;32m" not in c.before
 
 
-def test_overflow_is_said_with_both_numbers(term, models):
+def test_overflow_is_said_with_both_numbers(term, models, tmp_path):
     t = term("-c", "64", "--ignore-eos")
     out = t.say(FRANCE)
     assert re.search(r"context is full: 64 of 64 tokens, \d+ of them before this answer", out)
     out = t.say("word " * 40)
     n, limit = map(int, re.search(r"has (\d+) tokens, the context holds (\d+)", out).groups())
-    assert n > limit == 64 and "/clear" in out
+    assert n > limit == 64
+    # What to do is said, and works.
+    assert "type /clear" in out and "/save FILE" in out
+    larger = int(re.search(r"--ctx-size (\d+) \(the model's own is 2048\)", out).group(1))
+    assert larger > n
+    t.say(f"/save {tmp_path}/full.json")
+    assert [m["role"] for m in messages(tmp_path / "full.json")] == ["user", "assistant"]
+    assert t.say("Hello")  # refused again, and the conversation is as it was
+    t.say(f"/save {tmp_path}/again.json")
+    assert messages(tmp_path / "again.json") == messages(tmp_path / "full.json")
     t.say("/clear")
     assert "Paris" in t.say(FRANCE)
     t.leave()
+    t = term("--ctx-size", larger)
+    t.say(f"/load {tmp_path}/full.json")
+    assert "error" not in t.say("word " * 40)
+    t.leave()
     p = run("run", "-m", models("q8_0"), "-c", "64", "--temp", "0", "--ignore-eos", "-p", FRANCE)
-    assert "64 of 64 tokens" in p.stderr
+    assert "64 of 64 tokens" in p.stderr and "start with --ctx-size 128" in p.stderr and "/clear" not in p.stderr
 
 
 def test_a_session_goes_on(term, models, tmp_path):

@@ -191,6 +191,23 @@ def test_processors_and_memory(models):
     assert os.geteuid() == 0 or "ulimit -l" in locked.stderr
 
 
+def test_of_flags_that_contradict_the_last_wins(models):
+    """Timings are the visible sign; --mmap shows in the plan."""
+    def file_map(*flags):
+        return json.loads(run("plan", "-m", models("q8_0"), "-c", "64", "--json", *flags).stdout)["devices"][0]["mapped_bytes"]
+
+    packed, mapped = file_map(), file_map("--mmap")
+    assert mapped > packed
+    assert file_map("--mmap", "--no-mmap") == file_map("--no-mmap") == file_map("--mmap", "-lm", "none") == packed
+    assert file_map("--no-mmap", "--mmap") == file_map("-lm", "none", "--mmap") == file_map("--no-mmap", "-lm", "mmap") == mapped
+    assert "tokens/s" in generate(models("q8_0"), "--no-perf", "--perf").stderr
+    assert "tokens/s" not in generate(models("q8_0"), "--perf", "--no-perf").stderr
+    greedy = generate(models("q8_0"), "--temp", "0").stdout
+    assert generate(models("q8_0"), "--temp", "5", "--seed", "3", "--temp", "0").stdout == greedy
+    assert generate(models("q8_0"), "--sampler-seq", "x", "--samplers", "top_k", "--top-k", "1").stdout == greedy
+    assert generate(models("q8_0"), "--samplers", "x", "--sampler-seq", "k", "--top-k", "1", check=False).stdout == greedy
+
+
 def test_lists_of_bench_may_be_repeated(models):
     p = run("bench", "-m", models("q8_0"), "-p", "4", "-p", "8,12", "-n", "0", "-r", "1", "--no-limits", "-o", "jsonl")
     assert [json.loads(line)["n_prompt"] for line in p.stdout.splitlines()] == [4, 8, 12]

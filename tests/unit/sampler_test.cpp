@@ -287,6 +287,9 @@ TEST_CASE("DRY: multiplier * base ^ (length - allowed length), ended by breakers
   CHECK(choose({7, 9, 0, 1, 2, 5, 7, 9, 0, 1}, 3.99f) == 0);
   p.dry_penalty_last_n = 4;
   CHECK(choose({0, 1, 2, 5, 0, 1}, 0.01f) == 2);  // the first "a b" lies outside the window
+  CHECK(SamplerParams().dry_penalty_last_n == 64);
+  p.dry_penalty_last_n = -1;
+  CHECK(choose({0, 1, 2, 5, 0, 1}, 0.99f) == 0);
 }
 
 TEST_CASE("logit bias and ignore_eos") {
