@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
-.PHONY: all build binary deps python demo test unit pytest check asan arm64 bench bench-peers format lint clean fixtures fuzz mutate faults install uninstall
+.PHONY: all build binary deps python demo test unit pytest check asan arm64 bench-peers format lint clean fixtures fuzz mutate faults install uninstall
 
 all: build
 
@@ -82,9 +82,8 @@ faults: build
 
 check: test lint asan arm64 fuzz mutate faults
 
-bench: build python
-	cmake --build $(BUILD) -j $(JOBS) --target benches
-	PHIAL_BUILD=$(BUILD) $(PYTHON) bench/run.py
+bench-peers: binary python
+	PHIAL_BUILD=$(BUILD) $(PYTHON) bench/run.py $(BENCH_FLAGS)
 
 fixtures: python
 	$(PYTHON) tools/make_fixture.py

@@ -2,7 +2,7 @@
 # Makes the Python environment of the tests and benchmarks: oracle (transformers), clients and peers.
 set -euo pipefail
 venv=${1:?usage: python_env.sh FOLDER}
-want=$(sha256sum tests/requirements.txt | cut -d' ' -f1)
+want=$(cat tests/requirements.txt bench/requirements.txt | sha256sum | cut -d' ' -f1)
 [ -f "$venv/.stamp" ] && [ "$(cat "$venv/.stamp")" = "$want" ] && exit 0
 echo "Python environment in $venv (once; the peer is compiled, which takes minutes)"
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
@@ -16,5 +16,5 @@ if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
   fi
   $pip install "$torch"
 fi
-CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) $pip install -r tests/requirements.txt
+CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) $pip install -r tests/requirements.txt -r bench/requirements.txt
 echo "$want" > "$venv/.stamp"

@@ -12,6 +12,7 @@
 
 #include "llama_flags.h"
 #include "phial/engine.h"
+#include "phial/error.h"
 #include "phial/limits.h"
 #include "process_flags.h"
 #include "terminal.h"
@@ -24,6 +25,7 @@ constexpr const char* kExamples =
     "  phial bench -m phi.gguf                        512 prompt tokens and 128 decoded, 5 times\n"
     "  phial bench -m phi.gguf -p 128,512 -n 32 -t 1-4*2 -o csv\n"
     "  phial bench -m phi.gguf -pg 512,64 -d 0,4096\n"
+    "  phial bench -m phi.gguf -p 0 -n 64 -npl 1,2,4,8       sequences decoded together\n"
     "  phial bench --limits\n";
 
 /// "a,b", "a-b", "a-b+s", "a-b*m", as llama-bench reads them.
@@ -55,10 +57,12 @@ std::vector<std::string> words(const std::string& text) {
 
 struct Test {
   int n_prompt, n_gen, n_depth;
+  int n_parallel = 1;  // sequences that decode together
   std::string name() const {
     std::string text = n_prompt && n_gen ? fmt::format("pp{}+tg{}", n_prompt, n_gen)
                        : n_prompt        ? fmt::format("pp{}", n_prompt)
                                          : fmt::format("tg{}", n_gen);
+    if (n_parallel > 1) text += fmt::format(" x{}", n_parallel);
     return n_depth ? text + fmt::format(" @ d{}", n_depth) : text;
   }
 };
@@ -69,7 +73,7 @@ struct Row {
   Test test;
   std::vector<double> seconds;
 
-  double n_tokens() const { return test.n_prompt + test.n_gen; }
+  double n_tokens() const { return test.n_prompt + test.n_gen * test.n_parallel; }
   std::vector<double> rates() const {
     std::vector<double> r;
     for (double s : seconds) r.push_back(n_tokens() / s);
@@ -102,7 +106,31 @@ std::vector<int32_t> filler(int n, int32_t vocab_size) {
   return ids;
 }
 
+/// Several sequences decoded together: what n_gen tokens of each take beyond the prompts and the first token of each.
+void measure_parallel(Model& model, Row& row, int repetitions, bool warm_up) {
+  const Test& t = row.test;
+  SamplerParams greedy;
+  greedy.temperature = 0;
+  greedy.ignore_eos = true;
+  const auto ids = filler(t.n_parallel * (t.n_depth + 1), row.info.vocab_size);
+  std::vector<Model::GenerateRequest> requests;
+  for (auto at = ids.begin(); at < ids.end(); at += t.n_depth + 1) requests.push_back({{at, at + t.n_depth + 1}, greedy, 1});
+  const auto timed = [&](int n_predict) {
+    for (auto& request : requests) request.n_predict = n_predict;
+    const double begin = now_seconds();
+    for (const auto& result : model.generate(requests))
+      if (!result.error.empty()) throw phial::Error(ErrorCode::internal, result.error);
+    return now_seconds() - begin;
+  };
+  for (int r = warm_up ? -1 : 0; r < repetitions && !g_interrupted; ++r) {
+    const double first = timed(1);
+    if (r < 0) continue;
+    row.seconds.push_back(timed(1 + t.n_gen) - first);
+  }
+}
+
 void measure(Model& model, Row& row, int repetitions, bool warm_up) {
+  if (row.test.n_parallel > 1) return measure_parallel(model, row, repetitions, warm_up);
   const Test& t = row.test;
   const auto all = filler(t.n_depth + std::max(1, t.n_prompt), row.info.vocab_size);
   const std::span<const int32_t> depth(all.data(), t.n_depth);
@@ -133,7 +161,7 @@ void measure(Model& model, Row& row, int repetitions, bool warm_up) {
 std::string share(const Row& row, const Limits* limits) {
   if (!limits || row.seconds.empty() || (row.test.n_prompt && row.test.n_gen)) return "";
   const double best = *std::min_element(row.seconds.begin(), row.seconds.end());
-  const double rate = row.n_tokens() / best;
+  const double rate = row.n_tokens() / best, n_steps = rate / row.test.n_parallel;
   if (row.test.n_prompt) {
     const bool is_float = row.info.file_type == "F32" || row.info.file_type == "F16" || row.info.file_type == "BF16";
     const double peak = is_float ? limits->f32_flops : limits->int8_vnni_ops;
@@ -142,7 +170,7 @@ std::string share(const Row& row, const Limits* limits) {
                        is_float ? "f32" : "int8");
   }
   return limits->best_read() > 0
-             ? fmt::format("{:.0f} % of read", 100.0 * rate * static_cast<double>(row.info.matrix_bytes) / limits->best_read())
+             ? fmt::format("{:.0f} % of read", 100.0 * n_steps * static_cast<double>(row.info.matrix_bytes) / limits->best_read())
              : "";
 }
 
@@ -181,6 +209,7 @@ nlohmann::ordered_json record(const Row& row, const Limits* limits) {
           {"matrix_values", row.info.matrix_values},
           {"matrix_bytes", row.info.matrix_bytes},
           {"n_depth", row.test.n_depth},
+          {"n_parallel", row.test.n_parallel},
           {"test_time", time},
           {"avg_ns", static_cast<uint64_t>(mean_ns)},
           {"stddev_ns", static_cast<uint64_t>(deviation_ns)},
@@ -285,8 +314,8 @@ int print_limits(int n_threads, const std::string& format) {
 
 int bench_verb(Flags& flags) {
   RunOptions base;
-  std::string models, prompts = "512", gens = "128", depths = "0", batches = "2048", ubatches = "512", threads = "0",
-                      types_k = "f16", types_v = "f16", output = "md";
+  std::string models, prompts = "512", gens = "128", depths = "0", parallel = "1", batches = "2048", ubatches = "512",
+                      threads = "0", types_k = "f16", types_v = "f16", output = "md";
   std::vector<std::string> pairs;
   int repetitions = 5, delay = 0;
   bool limits_only = false, no_limits = false, no_warmup = false;
@@ -296,12 +325,13 @@ int bench_verb(Flags& flags) {
   flags.comma_list("--n-gen,-n", gens, "N", "32", "Tokens to decode; 0 = none");
   flags.list("--prompt-gen,-pg", pairs, "PP,TG", "512,64", "A prompt of PP tokens, then TG decoded, as one test");
   flags.comma_list("--n-depth,-d", depths, "N", "0,4096", "Tokens in the cache before the test");
+  flags.comma_list("--parallel,-npl", parallel, "N", "1,8", "Sequences that decode together, of the tests of --n-gen");
   flags.comma_list("--batch-size,-b", batches, "N", "512,2048", "Prompt tokens given at once");
   flags.comma_list("--ubatch-size,-ub", ubatches, "N", "128,512", "Tokens of one step");
   flags.comma_list("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
   flags.comma_list("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
   flags.comma_list("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
-  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|neon|i8mm", "avx2", "Force an instruction set");
+  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|neon", "avx2", "Force an instruction set");
   flags.text("--device,-dev", base.device, "cpu|reference", "reference", "Where to run; empty = the best");
   flags.action(
       "--mmap,-mmp", "0|1", "0", "1", "Low-memory way: weights stay in the file's map",
@@ -330,7 +360,8 @@ int bench_verb(Flags& flags) {
     for (int p : numbers(prompts, "--n-prompt"))
       if (p > 0) tests.push_back({p, 0, d});
     for (int n : numbers(gens, "--n-gen"))
-      if (n > 0) tests.push_back({0, n, d});
+      for (int together : numbers(parallel, "--parallel"))
+        if (n > 0 && together > 0) tests.push_back({0, n, d, together});
     for (const std::string& pair : pairs) {
       const auto both = numbers(pair, "-pg");
       if (both.size() != 2) throw Usage("-pg wants PP,TG, not '" + pair + "'");
@@ -339,7 +370,16 @@ int bench_verb(Flags& flags) {
   }
   if (tests.empty()) throw Usage("nothing to test: -p, -n and -pg are all 0");
   int64_t context = 0;
-  for (const Test& t : tests) context = std::max<int64_t>(context, t.n_depth + std::max(1, t.n_prompt) + t.n_gen);
+  int n_sequences = 1;
+  const auto step_sizes = numbers(ubatches, "--ubatch-size");
+  for (const Test& t : tests) {
+    context = std::max<int64_t>(context, t.n_depth + std::max(1, t.n_prompt) + t.n_gen + (t.n_parallel > 1));
+    n_sequences = std::max(n_sequences, t.n_parallel);
+    for (int step : step_sizes)  // else the first sequences would decode while others still read their prompts
+      if (t.n_parallel > 1 && int64_t{t.n_parallel} * (t.n_depth + 1) > step)
+        throw Usage(fmt::format("--parallel {}: the beginnings of {} + 1 tokens do not fit one step of {}; raise --ubatch-size",
+                                t.n_parallel, t.n_depth, step));
+  }
 
   watch_interrupt();
   std::map<int, Limits> limits;
@@ -347,7 +387,7 @@ int bench_verb(Flags& flags) {
   for (const std::string& path : words(models))
     for (int t : thread_counts)
       for (int b : numbers(batches, "--batch-size"))
-        for (int ub : numbers(ubatches, "--ubatch-size"))
+        for (int ub : step_sizes)
           for (const std::string& k : words(types_k))
             for (const std::string& v : words(types_v)) {
               RunOptions run = base;
@@ -358,6 +398,7 @@ int bench_verb(Flags& flags) {
               run.cache_type_k = k;
               run.cache_type_v = v;
               run.n_context = context;
+              run.n_sequences = n_sequences;
               ProgressBar bar(false);
               auto model = Model::load(run, bar.callback());
               bar.clear();

@@ -1,0 +1,57 @@
+"""The bars of docs/benchmarks.md: what each weight type has to reach, and why a figure misses where it does."""
+
+# The share of the measured peak (int8 VNNI; bf16 for float types) and how many times as fast as llama.cpp in the same run; the share of the
+# measured read rate in decoding, and times llama.cpp; eight sequences decoded together against one, in tokens/s.
+COLUMNS = ("prefill_share", "prefill_ratio", "decode_share", "decode_ratio", "together")
+BARS = {
+    "Q4_0": (0.75, 2.4, 0.92, 1.03, 5.5),
+    "Q8_0": (0.75, 4.5, 0.92, 1.15, 5.5),
+    "Q4_K_M": (0.75, 4.0, 0.92, 1.25, 5.5),
+    "Q5_K_M": (0.65, 5.5, 0.90, 1.15, 5.0),
+    "Q6_K": (0.65, 4.5, 0.90, 1.10, 5.0),
+    "Q3_K_M": (0.60, 4.2, 0.90, 1.40, 5.0),
+    "Q2_K": (0.60, 4.5, 0.88, 1.60, 5.0),
+    "F16": (0.65, 2.0, 0.92, 1.05, 5.0),
+    "BF16": (0.65, 2.0, 0.92, 1.05, 5.0),
+}
+ANY_TYPE = {
+    "long_share": 0.70,       # prefill of 8192 tokens against 512
+    "first_token": 1.5,       # seconds, file of 2.4 GB in a warm page cache; at most
+    "quantize_ratio": 3.0,    # times llama.cpp
+}
+NAMES = {
+    "prefill_share": "prefill, share of the peak",
+    "prefill_ratio": "prefill, times llama.cpp",
+    "decode_share": "decode, share of the read rate",
+    "decode_ratio": "decode, times llama.cpp",
+    "together": "8 sequences together against one",
+    "long_share": "prefill of 8192 tokens against 512",
+    "first_token": "seconds to the first token",
+    "quantize_ratio": "quantizing, times llama.cpp",
+}
+AT_MOST = {"first_token"}
+
+# By type ("" = any other): what the profile says. Kept beside the bars so that the next run prints it.
+REASONS = {
+    "prefill_share": {},
+    "prefill_ratio": {},
+    "decode_share": {},
+    "decode_ratio": {},
+    "together": {},
+    "long_share": {},
+    "first_token": {},
+    "quantize_ratio": {},
+}
+
+
+def bar(name, measure):
+    return ANY_TYPE[measure] if measure in ANY_TYPE else dict(zip(COLUMNS, BARS[name]))[measure]
+
+
+def holds(name, measure, value):
+    return value <= bar(name, measure) if measure in AT_MOST else value >= bar(name, measure)
+
+
+def reason(name, measure):
+    known = REASONS[measure]
+    return known.get(name) or known.get("") or "not profiled yet"

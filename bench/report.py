@@ -1,0 +1,151 @@
+"""Samples of bench/run.py to docs/benchmarks.md and its plot: medians, shares of the limits, bars met and missed."""
+import pathlib
+import statistics
+
+import bars
+import plot
+
+NOTES = "<!-- notes -->"
+FLOATS = ("F16", "BF16")
+
+
+def best_limits(results):
+    """The highest reading of each limit over all entries."""
+    readings = [reading for entry in results["entries"].values() for reading in entry["limits"]]
+    best = {key: max(r[key] for r in readings) for key in ("int8_vnni_ops", "int8_amx_ops", "bf16_flops", "f32_flops", "best_read")}
+    best["barrier_ns"] = min(r["barrier_ns"] for r in readings)
+    best["machine"] = readings[-1]["machine"]
+    best["n_readings"] = len(readings)
+    return best
+
+
+def peak(limits, name):
+    """Of the arithmetic that this type's bar is a share of: (operations per second, its name)."""
+    if name not in FLOATS:
+        return limits["int8_vnni_ops"], "int8"
+    return (limits["bf16_flops"], "bf16") if limits["bf16_flops"] > 0 else (limits["f32_flops"], "f32")
+
+
+def figures(results, entry):
+    """The medians of an entry, by the names of bars.NAMES, and the speeds behind them."""
+    def median(side, key):
+        return statistics.median(sample[key] for sample in entry[side])
+
+    def ratio(key):
+        return statistics.median(ours[key] / theirs[key] for ours, theirs in zip(entry["phial"], entry["peer"]))
+
+    limits = best_limits(results)
+    ops, unit = peak(limits, entry["type"])
+    ours = entry["phial"][-1]
+    f = {"name": entry["type"] + (f" ({entry['isa']})" if entry["isa"] else ""), "unit": unit}
+    for key in ("prefill", "decode", "first_token"):
+        f[key], f["peer_" + key] = median("phial", key), median("peer", key)
+    f["prefill_share"] = 2 * f["prefill"] * ours["matrix_values"] / ops if ops > 0 else 0
+    f["peer_prefill_share"] = 2 * f["peer_prefill"] * ours["matrix_values"] / ops if ops > 0 else 0
+    f["gb"] = f["decode"] * ours["matrix_bytes"] / 1e9
+    f["peer_gb"] = f["peer_decode"] * ours["matrix_bytes"] / 1e9
+    f["decode_share"] = f["gb"] * 1e9 / limits["best_read"]
+    f["prefill_ratio"], f["decode_ratio"] = ratio("prefill"), ratio("decode")
+    f["together"] = statistics.median(s["together"] / s["decode"] for s in entry["phial"])
+    f["peer_together"] = statistics.median(s["together"] / s["decode"] for s in entry["peer"])
+    f["resident_mib"], f["file_mib"] = median("phial", "resident_mib"), entry["file_mib"]
+    if entry["long"]:
+        f["long"] = statistics.median(entry["long"])
+        f["long_share"] = f["long"] / f["prefill"]
+    if entry["quantize"]:
+        f["quantize"], f["peer_quantize"] = (statistics.median(s[k] for s in entry["quantize"]) for k in ("phial", "peer"))
+        f["quantize_ratio"] = f["peer_quantize"] / f["quantize"]
+    return f
+
+
+def summary(results, entry):
+    f = figures(results, entry)
+    return (f"{f['name']}: prefill {f['prefill']:.1f} tokens/s, {f['prefill_share']:.0%} of {f['unit']}, {f['prefill_ratio']:.2f} times; decode "
+            f"{f['decode']:.2f}, {f['decode_share']:.0%} of the read rate, {f['decode_ratio']:.2f} times; together {f['together']:.1f}")
+
+
+def ordered(results):
+    order = list(bars.BARS)
+    return sorted(results["entries"].values(), key=lambda e: (order.index(e["type"]), e["isa"]))
+
+
+def table(head, rows):
+    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+
+
+def against_bar(entry, f, measure, text):
+    """The figure and its bar; a missed one is bold."""
+    limit = bars.bar(entry["type"], measure)
+    bar_text = f"{limit:.0%}" if measure.endswith("_share") else f"{limit:g}"
+    return [text if bars.holds(entry["type"], measure, f[measure]) else f"**{text}**", bar_text]
+
+
+def speed_tables(results, rows):
+    n_prompt, n_long, n_together = results["n_prompt"], results["n_long"], results["n_together"]
+    text = [f"## Prefill of {n_prompt} tokens", ""]
+    lines = []
+    for entry, f in rows:
+        line = [f["name"], f"{f['prefill']:.1f}", *against_bar(entry, f, "prefill_share", f"{f['prefill_share']:.0%} {f['unit']}"), f"{f['peer_prefill']:.1f}",
+                f"{f['peer_prefill_share']:.0%}", *against_bar(entry, f, "prefill_ratio", f"{f['prefill_ratio']:.2f}")]
+        line += [f"{f['long']:.1f}", *against_bar(entry, f, "long_share", f"{f['long_share']:.0%}")] if "long" in f else ["", "", ""]
+        lines.append(line)
+    text += table(["type", "tokens/s", "of peak", "bar", "llama.cpp", "of peak", "times as fast", "bar", f"{n_long} tokens, tokens/s", f"of {n_prompt}", "bar"], lines)
+    text += ["## Decode", ""]
+    lines = []
+    for entry, f in rows:
+        lines.append([f["name"], f"{f['decode']:.2f}", f"{f['gb']:.1f}", *against_bar(entry, f, "decode_share", f"{f['decode_share']:.0%}"), f"{f['peer_decode']:.2f}",
+                      *against_bar(entry, f, "decode_ratio", f"{f['decode_ratio']:.2f}"), *against_bar(entry, f, "together", f"{f['together']:.1f}"), f"{f['peer_together']:.1f}"])
+    text += table(["type", "tokens/s", "GB/s", "of read rate", "bar", "llama.cpp", "times as fast", "bar", f"{n_together} together, times one", "bar", "llama.cpp's"], lines)
+    return text
+
+
+def start_tables(rows):
+    text = ["## Start: warm page cache to the first token", ""]
+    text += table(["type", "file, MiB", "seconds", "bar", "llama.cpp", "peak resident, MiB"],
+                  [[f["name"], f"{f['file_mib']:.0f}", *against_bar(entry, f, "first_token", f"{f['first_token']:.2f}"), f"{f['peer_first_token']:.2f}",
+                    f"{f['resident_mib']:.0f}"] for entry, f in rows])
+    quantized = [(entry, f) for entry, f in rows if "quantize" in f]
+    if quantized:
+        text += ["## Quantizing F16", ""]
+        text += table(["to", "Phial, s", "llama.cpp, s", "times as fast", "bar"],
+                      [[f["name"], f"{f['quantize']:.1f}", f"{f['peer_quantize']:.1f}", *against_bar(entry, f, "quantize_ratio", f"{f['quantize_ratio']:.2f}")]
+                       for entry, f in quantized])
+    return text
+
+
+def missed(rows):
+    """Every figure under its bar, those of one reason together."""
+    found = {}
+    for entry, f in rows:
+        for measure in bars.NAMES:
+            if measure in f and not bars.holds(entry["type"], measure, f[measure]):
+                value = f"{f[measure]:.0%}" if measure.endswith("_share") else f"{f[measure]:.2f}"
+                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure)), []).append(f"{f['name']} {value}")
+    if not found:
+        return []
+    return ["## Missed bars", ""] + table(["figure", "types", "why"], [[name, ", ".join(types), why] for (name, why), types in found.items()])
+
+
+def render(results, plot_name):
+    limits = best_limits(results)
+    rows = [(entry, figures(results, entry)) for entry in ordered(results)]
+    peaks = [f"{name} {limits[key] / 1e9:.0f} {unit}" for name, key, unit in (
+        ("int8 (VNNI)", "int8_vnni_ops", "GOP/s"), ("int8 (AMX)", "int8_amx_ops", "GOP/s"), ("bf16", "bf16_flops", "GFLOP/s"), ("f32", "f32_flops", "GFLOP/s"))
+        if limits[key] > 0]
+    loads = [entry["load"] for entry, _ in rows]
+    text = ["# Benchmarks", "", f"![Prefill and decode per type beside llama.cpp]({plot_name})", "",
+            f"Machine: {limits['machine']}, {results['threads']} threads, load before the runs {min(loads):.1f} to {max(loads):.1f}. Model: {results['model']}. The peer is "
+            f"llama.cpp in llama-cpp-python {results['peer']}, built on this machine, on the same files. Medians of {results['runs']} alternating runs. "
+            "Figures under their bar are bold.", "",
+            f"Measured limits (best of {limits['n_readings']} readings, one right before each type): {', '.join(peaks)}, memory read {limits['best_read'] / 1e9:.1f} GB/s, "
+            f"barrier {limits['barrier_ns']:.0f} ns.", ""]
+    return "\n".join(text + speed_tables(results, rows) + missed(rows) + start_tables(rows)), rows, limits
+
+
+def write(results, out):
+    """The page, with what stood behind the notes mark, and the plot beside it."""
+    picture = out.with_suffix(".svg")
+    text, rows, limits = render(results, picture.name)
+    notes = out.read_text().partition(NOTES) if out.exists() else ("", "", "")
+    out.write_text(text + ("\n" + NOTES + notes[2] if notes[1] else ""))
+    plot.draw([f for _, f in rows], limits, [bars.BARS[entry["type"]] for entry, _ in rows], results, picture)

@@ -1,0 +1,97 @@
+"""phial bench with several sequences, and the script that measures beside llama.cpp, whole, on the embedded model."""
+import importlib
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import pytest
+
+from conftest import BUILD, ROOT, run
+
+
+def test_sequences_decoded_together(models):
+    p = run("bench", "-m", models("q8_0"), "-p", 8, "-n", 6, "-npl", "1,3", "-d", "0,4", "-r", 2, "--no-limits", "-o", "json")
+    rows = json.loads(p.stdout)
+    assert [(r["n_prompt"], r["n_gen"], r["n_parallel"], r["n_depth"]) for r in rows] == [
+        (8, 0, 1, 0), (0, 6, 1, 0), (0, 6, 3, 0), (8, 0, 1, 4), (0, 6, 1, 4), (0, 6, 3, 4)]
+    for r in rows:
+        assert r["samples_ts"] == pytest.approx([(r["n_prompt"] + r["n_gen"] * r["n_parallel"]) * 1e9 / ns for ns in r["samples_ns"]], rel=1e-3)
+    table = run("bench", "-m", models("q8_0"), "-p", 0, "-n", 2, "-npl", 4, "-r", 1, "--no-limits").stdout
+    assert re.search(r"\| +tg2 x4 \|", table)
+
+
+@pytest.mark.parametrize("flags, message", [
+    (["-npl", "0"], "nothing to test"), (["-npl", "two"], "is not a number"), (["-npl", "8", "-d", "64"], "do not fit one step of 512; raise --ubatch-size")])
+def test_sequences_that_cannot_be(models, flags, message):
+    p = run("bench", "-m", models("q8_0"), "-p", 0, "-n", 2, *flags, check=False)
+    assert p.returncode == 2 and message in p.stderr
+
+
+def measure(source, work, *flags):
+    command = [sys.executable, ROOT / "bench" / "run.py", "--source", source, "--work", work, "--runs", 1, "--n-prompt", 32, "--n-long", 64, "--n-gen", 4,
+               "--together", 2, "--out", work / "report.md", *flags]
+    env = {"PHIAL_BUILD": str(BUILD), "PATH": "/usr/bin:/bin"}
+    p = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300, env=env)
+    assert p.returncode == 0, p.stderr
+    return p.stdout
+
+
+def rows_of(text, heading):
+    """Cells of the table under a heading, by the first column."""
+    lines = text.split(f"## {heading}\n\n")[1].split("\n\n")[0].split("\n")
+    return {cells[0]: cells[1:] for cells in ([c.strip() for c in line.strip("|").split("|")] for line in lines[2:])}
+
+
+def test_peers_side_by_side(models, tmp_path):
+    """Types measured in two pieces come out in one report, whose notes stay; the plot names them."""
+    pytest.importorskip("llama_cpp")
+    pytest.importorskip("matplotlib")
+    (tmp_path / "report.md").write_text("earlier text\n<!-- notes -->\nkept\n")
+    assert measure(models("f16"), tmp_path, "--types", "Q4_K_M", "--quantize-runs", 1).startswith("Q4_K_M: prefill ")
+    measure(models("f16"), tmp_path, "--types", "F16", "--isa", "avx2")
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("# Benchmarks\n\n![") and "(report.svg)" in text and text.endswith("<!-- notes -->\nkept\n") and "earlier text" not in text
+    prefill, decode = rows_of(text, "Prefill of 32 tokens"), rows_of(text, "Decode")
+    assert list(prefill) == list(decode) == ["Q4_K_M", "F16 (avx2)"]
+    assert all(float(row[0]) > 0 and float(row[3]) > 0 for row in prefill.values())
+    assert prefill["Q4_K_M"][2] == "75%" and decode["F16 (avx2)"][3] == "92%"
+    assert list(rows_of(text, "Quantizing F16")) == ["Q4_K_M"]
+    plot = xml.etree.ElementTree.parse(tmp_path / "report.svg").getroot()
+    words = {"".join(e.itertext()) for e in plot.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"Q4_K_M", "Phial", "llama.cpp", "bar", "machine's limit"} <= words
+
+
+@pytest.fixture
+def bench_module(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    pytest.importorskip("matplotlib")
+    return importlib.import_module("report")
+
+
+def entry(name, isa="", **ours):
+    sample = {"prefill": 100.0, "decode": 10.0, "together": 50.0, "first_token": 1.0, "matrix_values": 1e9, "matrix_bytes": 1e9, "resident_mib": 10.0}
+    limits = {"int8_vnni_ops": 1e12, "int8_amx_ops": 0, "bf16_flops": 5e11, "f32_flops": 2e11, "best_read": 2e10, "barrier_ns": 100, "machine": "M"}
+    return {"type": name, "isa": isa, "limits": [limits], "load": 0.5, "file_mib": 9.0, "phial": [{**sample, **ours}],
+            "peer": [{"prefill": 20.0, "decode": 8.0, "together": 24.0, "first_token": 2.0}], "long": [65.0], "quantize": []}
+
+
+def test_figures_and_missed_bars(bench_module):
+    """Shares are taken of the best reading over the run; a figure under its bar is bold and named with its reason."""
+    import bars
+
+    results = {"entries": {"a": entry("Q4_0"), "b": entry("BF16", first_token=2.5)}, "model": "m", "peer": "0", "threads": 2, "runs": 1, "n_prompt": 512,
+               "n_long": 8192, "n_together": 8}
+    results["entries"]["b"]["limits"][0]["best_read"] = 4e10
+    f = bench_module.figures(results, results["entries"]["a"])
+    assert f["prefill_share"] == pytest.approx(0.2) and f["decode_share"] == pytest.approx(0.25) and f["gb"] == 10
+    assert f["prefill_ratio"] == 5 and f["decode_ratio"] == 1.25 and f["together"] == 5 and f["peer_together"] == 3 and f["long_share"] == 0.65
+    assert bench_module.figures(results, results["entries"]["b"])["prefill_share"] == pytest.approx(0.4)  # of bf16
+    text, _, _ = bench_module.render(results, "p.svg")
+    assert rows_of(text, "Prefill of 512 tokens")["Q4_0"] == ["100.0", "**20% int8**", "75%", "20.0", "4%", "5.00", "2.4", "65.0", "**65%**", "70%"]
+    missed = rows_of(text, "Missed bars")
+    assert missed[bars.NAMES["prefill_share"]][0] == "Q4_0 20%, BF16 40%" and missed[bars.NAMES["first_token"]][0] == "BF16 2.50"
+    assert bars.NAMES["prefill_ratio"] not in missed
+    results["entries"]["a"]["phial"][0].update(prefill=400.0)
+    assert rows_of(bench_module.render(results, "p.svg")[0], "Missed bars")[bars.NAMES["prefill_share"]][0] == "BF16 40%"
