@@ -97,12 +97,12 @@ std::string Chat::way_out() const {
   while (larger <= n_wanted_) larger *= 2;
   larger = std::min(larger, info.n_context_train);
   const bool can_grow = larger > std::max(info.n_context, n_wanted_);
-  const std::string start = can_grow
-                                ? fmt::format("start with --ctx-size {} (the model's own is {})", larger, info.n_context_train)
-                                : fmt::format("the model's own context has no more than {} tokens", info.n_context_train);
+  const std::string start =
+      can_grow ? fmt::format("start with --ctx-size {} (the model's own context is {})", larger, info.n_context_train)
+               : fmt::format("the model's own context has no more than {} tokens", info.n_context_train);
   if (!in_loop_) return start;
-  return "type /clear to begin anew; /save FILE keeps the conversation first" +
-         (can_grow ? ". Or leave, " + start + ", and /load FILE goes on" : "; " + start);
+  return "to go on, /clear begins anew (/save FILE keeps the conversation first)" +
+         (can_grow ? ", or leave, " + start + " and /load FILE" : "; " + start);
 }
 
 void Chat::explain_end(const Answer& answer) const {

@@ -206,8 +206,8 @@ def test_overflow_is_said_with_both_numbers(term, models, tmp_path):
     n, limit = map(int, re.search(r"has (\d+) tokens, the context holds (\d+)", out).groups())
     assert n > limit == 64
     # What to do is said, and works.
-    assert "type /clear" in out and "/save FILE" in out
-    larger = int(re.search(r"--ctx-size (\d+) \(the model's own is 2048\)", out).group(1))
+    assert "/clear begins anew (/save FILE" in out
+    larger = int(re.search(r"--ctx-size (\d+) \(the model's own context is 2048\)", out).group(1))
     assert larger > n
     t.say(f"/save {tmp_path}/full.json")
     assert [m["role"] for m in messages(tmp_path / "full.json")] == ["user", "assistant"]

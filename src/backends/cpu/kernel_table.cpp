@@ -24,6 +24,7 @@ constexpr Isa kIsas[] = {
     {"avx_vnni", avx_vnni_table, [](const CpuInfo& c) { return c.avx_vnni; }, "AVX2, FMA, F16C and AVX-VNNI"},
     {"avx2", avx2_table, [](const CpuInfo& c) { return c.avx2; }, "AVX2, FMA and F16C"},
 #elif defined(__aarch64__)
+    {"i8mm", i8mm_table, [](const CpuInfo& c) { return c.i8mm; }, "products of int8 matrices (i8mm)"},
     {"neon", neon_table, [](const CpuInfo& c) { return c.dotprod; }, "dot products (asimddp)"},
 #endif
     {"generic", generic_table, [](const CpuInfo&) { return true; }, "nothing"},
@@ -35,12 +36,10 @@ struct OtherIsa {
 };
 constexpr OtherIsa kOtherIsas[] = {
 #if !defined(__x86_64__)
-    {"avx512", "x86-64"},
-    {"avx_vnni", "x86-64"},
-    {"avx2", "x86-64"},
+    {"avx512", "x86-64"}, {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
 #endif
 #if !defined(__aarch64__)
-    {"neon", "ARM"},
+    {"i8mm", "ARM"},      {"neon", "ARM"},
 #endif
 };
 
@@ -69,7 +68,7 @@ const KernelTable& kernel_table(const std::string& wanted) {
     if (wanted == other.name)
       fail(ErrorCode::unsupported, "--isa {}: for {} processors, and this is another ({}); there are: {}", wanted,
            other.processors, model, names);
-  if (wanted == "amx" || wanted == "i8mm")
+  if (wanted == "amx")
     fail(ErrorCode::unsupported, "--isa {}: these kernels are not in this build; there are: {}", wanted, names);
   fail(ErrorCode::unsupported, "--isa {}: no such instruction set; there are: {}", printable(wanted), names);
 }

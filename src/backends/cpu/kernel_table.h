@@ -33,6 +33,7 @@ const KernelTable& avx_vnni_table();
 const KernelTable& avx512_table();
 #elif defined(__aarch64__)
 const KernelTable& neon_table();
+const KernelTable& i8mm_table();
 #endif
 
 }  // namespace phial::cpu

@@ -5,7 +5,8 @@
 // transposition: lossless, the same size, and each 32-bit lane belongs to one row.
 // Chunk: the run of k that is unpacked and multiplied at once. Panel: a chunk of 16 rows unpacked for the tile kernels.
 // Activations: per chunk, per tile of up to kTileTokens tokens, one record; values of the tile's n tokens are interleaved
-// every 4 bytes, so that the kernel's broadcasts walk memory in order: [chunk_k / 4][n] dwords of int8, then
+// every 4 bytes (8 where the instruction set takes 8 k at once), so that the kernel's broadcasts walk memory in order:
+// [chunk_k / 4][n] dwords of int8, then
 // [chunk_k / group][n] scales, then [n_aux][n] dwords (ActAux).
 #pragma once
 

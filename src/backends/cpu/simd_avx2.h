@@ -129,6 +129,7 @@ inline I32x16 splat_dword(const void* p) {
 /// Dword i of those at p, for dot_bytes.
 inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<const char*>(p) + i * 4); }
 constexpr bool kSignedLevels = false;  // levels are 0..255
+constexpr int kActSteps = 1;           // steps of one token side by side in the activations
 #ifdef PHIAL_AVX_VNNI
 constexpr bool kWideDiffers = false;
 #else

@@ -239,6 +239,7 @@ inline I32x16 splat_dword(const void* p) {
 /// Dword i of those at p, for dot_bytes.
 inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<const char*>(p) + i * 4); }
 constexpr bool kSignedLevels = false;  // levels are 0..255
+constexpr int kActSteps = 1;           // steps of one token side by side in the activations
 inline int32_t dot4(uint32_t u, uint32_t s) {
   int32_t sum = 0;
   for (int b = 0; b < 32; b += 8) sum += static_cast<int32_t>(u >> b & 255) * static_cast<int8_t>(s >> b & 255);

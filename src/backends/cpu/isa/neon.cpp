@@ -9,6 +9,7 @@
 
 namespace phial::cpu {
 namespace neon {
+#define PHIAL_OWN_TILES "backends/cpu/kernels/linear_tiles_neon.inl.h"
 #include "backends/cpu/simd_neon.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"

@@ -47,6 +47,9 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
   }
 }
 
+inline void scatter_steps(const int32_t* values, int n, int t, std::byte* out) {
+  for (int i = 0; i < kChunkK / 4; ++i) __builtin_memcpy(out + act_index(i, n, t) * 4, values + i, 4);
+}
 inline void scatter(const int32_t* values, int count, int n, int t, std::byte* out) {
   for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, values + i, 4);
 }
@@ -77,7 +80,7 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
       int32_t aux[16];
       fill_aux(layout, sum16, aux);
       const int n_groups = layout.chunk_k / layout.group;
-      scatter(dwords, kChunkK / 4, n, t, out);
+      scatter_steps(dwords, n, t, out);
       scatter(scales, n_groups, n, t, out + kChunkK * n);
       scatter(aux, layout.n_aux, n, t, out + (kChunkK + n_groups * 4) * n);
     }

@@ -1,21 +1,26 @@
 // What the instruction set can do at most: loops that only multiply, and one that only reads.
 
+constexpr int kPeakSums = kF32x16Registers >= 32 ? 12 : 6;  // that lie in registers
+
 /// n times 24 products of 16 lanes with 4 int8 multiplications each: 24 * 128 operations.
 inline int32_t int8_peak(int64_t n) {
-  I32x16 sum[12];
+  I32x16 sum[kPeakSums];
   PHIAL_UNROLL
-  for (int i = 0; i < 12; ++i) sum[i] = splat(static_cast<int32_t>(n) + i);
+  for (int i = 0; i < kPeakSums; ++i) sum[i] = splat(static_cast<int32_t>(n) + i);
   I32x16 w[2] = {splat(0x01020304), splat(0x04030201)};
   for (; n > 0; --n) {
     keep(w[0]), keep(w[1]);
     PHIAL_UNROLL
-    for (int i = 0; i < 12; ++i) sum[i] = dot_bytes<false>(sum[i], w[0], w[1]);
-    PHIAL_UNROLL
-    for (int i = 0; i < 12; ++i) sum[i] = dot_bytes<false>(sum[i], w[1], w[0]);
+    for (int done = 0; done < 24; done += 2 * kPeakSums) {
+      PHIAL_UNROLL
+      for (int i = 0; i < kPeakSums; ++i) sum[i] = dot_bytes<false>(sum[i], w[0], w[1]);
+      PHIAL_UNROLL
+      for (int i = 0; i < kPeakSums; ++i) sum[i] = dot_bytes<false>(sum[i], w[1], w[0]);
+    }
   }
   I32x16 total = sum[0];
   PHIAL_UNROLL
-  for (int i = 1; i < 12; ++i) total = add(total, sum[i]);
+  for (int i = 1; i < kPeakSums; ++i) total = add(total, sum[i]);
   int32_t lanes[16];
   store(lanes, total);
   return lanes[0];
@@ -23,19 +28,20 @@ inline int32_t int8_peak(int64_t n) {
 
 /// n times 24 fma of 16 lanes: 24 * 32 operations.
 inline float f32_peak(int64_t n) {
-  F32x16 sum[12];
+  F32x16 sum[kPeakSums];
   PHIAL_UNROLL
-  for (int i = 0; i < 12; ++i) sum[i] = splat(static_cast<float>(i));
+  for (int i = 0; i < kPeakSums; ++i) sum[i] = splat(static_cast<float>(i));
   const F32x16 a = splat(0.5f), b = splat(static_cast<float>(n));
   for (; n > 0; --n) {
     PHIAL_UNROLL
-    for (int i = 0; i < 12; ++i) sum[i] = fma(sum[i], a, b);
-    PHIAL_UNROLL
-    for (int i = 0; i < 12; ++i) sum[i] = fma(sum[i], a, b);
+    for (int done = 0; done < 24; done += kPeakSums) {
+      PHIAL_UNROLL
+      for (int i = 0; i < kPeakSums; ++i) sum[i] = fma(sum[i], a, b);
+    }
   }
   F32x16 total = sum[0];
   PHIAL_UNROLL
-  for (int i = 1; i < 12; ++i) total = add(total, sum[i]);
+  for (int i = 1; i < kPeakSums; ++i) total = add(total, sum[i]);
   return sum_lanes(total);
 }
 

@@ -10,8 +10,11 @@ constexpr int act_group(DType dtype) {
   return groups[static_cast<int>(dtype)];
 }
 
-#include "backends/cpu/kernels/activations.inl.h"
 #include "backends/cpu/kernels/linear_tiles.inl.h"
+#ifdef PHIAL_OWN_TILES  // tile kernels of this instruction set, constrained, so preferred to those above
+#include PHIAL_OWN_TILES
+#endif
+#include "backends/cpu/kernels/activations.inl.h"
 #include "backends/cpu/kernels/linear_levels.inl.h"
 #include "backends/cpu/kernels/linear_packed.inl.h"
 

@@ -12,6 +12,9 @@ struct TileTraits {
   static constexpr int kWordSteps = kWordSteps_;  // steps whose sums fit 16 bits; 0 = sums have 32 bits from the start
 };
 
+/// Where step `step` of token t lies among the dwords of a record of n tokens.
+constexpr int act_index(int step, int n, int t) { return (step / kActSteps * n + t) * kActSteps + step % kActSteps; }
+
 /// The record of one tile of T tokens.
 template <int T>
 struct ActRecord {
@@ -22,7 +25,7 @@ struct ActRecord {
       : q(record), scales(record + kChunkK * T), aux(scales + kChunkK / group * T * 4) {}
   /// Four values of step first + step, for dot_bytes. The compiler knows step and t, and first is a multiple of 4, where
   /// act_dword takes a lane of a register.
-  auto values(int first, int step, int t) const { return act_dword(q + first * T * 4, step * T + t); }
+  auto values(int first, int step, int t) const { return act_dword(q + first * T * 4, act_index(step, T, t)); }
   F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
   I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
 };
@@ -397,9 +400,15 @@ constexpr auto multiply_pair_or_null() -> decltype(&multiply_pair<F>) {
     return nullptr;
 }
 
+/// For instruction sets that want the lines of a panel in another order.
+template <class Panel>
+inline void arrange_lines(Panel&) {}
+
 template <class F>
 void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
-  F::unpack(lines, halves, n_blocks, *reinterpret_cast<typename F::Panel*>(panel));
+  auto& unpacked = *reinterpret_cast<typename F::Panel*>(panel);
+  F::unpack(lines, halves, n_blocks, unpacked);
+  arrange_lines(unpacked);
 }
 
 /// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk, Panel,
