@@ -331,7 +331,7 @@ int bench_verb(Flags& flags) {
   flags.comma_list("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
   flags.comma_list("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
   flags.comma_list("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
-  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|neon", "avx2", "Force an instruction set");
+  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|neon|i8mm", "avx2", "Force an instruction set");
   flags.text("--device,-dev", base.device, "cpu|reference", "reference", "Where to run; empty = the best");
   flags.action(
       "--mmap,-mmp", "0|1", "0", "1", "Low-memory way: weights stay in the file's map",
