@@ -18,10 +18,10 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = pathlib.Path(os.environ.get("PHIAL_SHARED", ROOT.parent / "shared"))
 PEER = [sys.executable, str(ROOT / "bench" / "peer.py")]
-LENGTHS = (32, 64, 128, 256)
-BLOCKS_OF_32 = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
-# The kernels of 256-value blocks sum minimums and half blocks over 128 values at least; shorter groups run in the reference backend.
-BLOCKS_OF_256 = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+# What the kernels take: blocks of 32 have one scale of activations each; those of 256 sum minimums over 128 values at least.
+LENGTHS = {"Q4_0": (32,), "Q4_1": (32,), "Q5_0": (32,), "Q5_1": (32,), "Q8_0": (32,),
+           "Q2_K": (128, 256), "Q3_K": (128, 256), "Q4_K": (128, 256), "Q5_K": (128, 256), "Q6_K": (128, 256)}
+ALL_LENGTHS = sorted({n for lengths in LENGTHS.values() for n in lengths})
 PURE_MIX = {"Q3_K": "Q3_K_S", "Q4_K": "Q4_K_S", "Q5_K": "Q5_K_S"}
 N_CTX = 512
 BEGIN, END = "<!-- activation groups: bench/activation_groups.py -->", "<!-- end of activation groups -->"
@@ -31,13 +31,10 @@ def output(command, **more):
     return subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True, **more).stdout
 
 
-def lengths_of(name):
-    return LENGTHS if name in BLOCKS_OF_32 else LENGTHS[2:]
-
-
 def with_length(table, length):
-    """formats.def with the group of every quantized format replaced."""
-    return re.sub(r"^(X\((?:%s),.*, *)\d+\)" % "|".join(n.lower() for n in BLOCKS_OF_32 + BLOCKS_OF_256), rf"\g<1>{length})", table, flags=re.M)
+    """formats.def with the group replaced where the format takes this length."""
+    names = "|".join(name.lower() for name, lengths in LENGTHS.items() if length in lengths)
+    return re.sub(rf"^(X\((?:{names}),.*, *)\d+\)", rf"\g<1>{length})", table, flags=re.M)
 
 
 def build(work, length):
@@ -50,8 +47,6 @@ def build(work, length):
         text = source.read_text()
         if name == "src/tensor/formats.def":
             text = with_length(text, length)
-        if length < 128 and target.name.startswith("simd_"):
-            text = text.replace("kPackedProducts = true", "kPackedProducts = false")
         if not target.exists() or target.read_text() != text:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
@@ -69,7 +64,7 @@ def program(work, length, name="phial"):
 
 def files(work, name):
     """The model in this format, and the same weights as F32."""
-    phial = program(work, LENGTHS[0])
+    phial = program(work, ALL_LENGTHS[0])
     f16, quantized, floats = work / "f16.gguf", work / f"{name}.gguf", work / f"{name}_f32.gguf"
     if not f16.exists():
         output([phial, "convert", ROOT / "models" / "phial-tiny", "-o", f16, "--outtype", "f16"])
@@ -83,10 +78,10 @@ def files(work, name):
 def divergence(work, name, text, chunks, threads):
     quantized, floats = files(work, name)
     base = work / "base.kld"
-    phial = program(work, LENGTHS[0])
+    phial = program(work, ALL_LENGTHS[0])
     output([phial, "perplexity", "-m", floats, "-f", text, "-c", N_CTX, "--chunks", chunks, "-t", threads, "--kl-divergence-base", base])
     found = {}
-    for length in lengths_of(name):
+    for length in LENGTHS[name]:
         run = [program(work, length), "perplexity", "-m", quantized, "-t", threads, "--kl-divergence-base", base, "--kl-divergence", "--json"]
         found[length] = json.loads(output(run))["kld"]
     found["peer"] = json.loads(output([*PEER, "divergence", floats, quantized, text, N_CTX, chunks, threads]))["kld"]
@@ -98,7 +93,7 @@ def speed(work, name):
     """GOP/s of the four products of a layer together, prefill of 512 tokens, one thread; best of two turns."""
     found = {}
     for _ in range(2):
-        for length in lengths_of(name):
+        for length in LENGTHS[name]:
             rows = re.findall(rf"^{name} +(\w+) +(\d+) G/s", output([program(work, length, "linear_bench"), 1, "best", name]), re.M)
             values = {"qkv": 9216 * 3072, "output": 3072 * 3072, "gate_up": 16384 * 3072, "down": 3072 * 8192}
             seconds = sum(values[shape] / float(rate) for shape, rate in rows if shape in values)
@@ -113,11 +108,11 @@ def chosen():
 
 def table(results):
     groups = chosen()
-    lines = ["| format | " + " | ".join(f"KLD {n}" for n in LENGTHS) + " | llama.cpp | " + " | ".join(f"GOP/s {n}" for n in LENGTHS) + " | chosen |",
-             "|---|" + "---:|" * (2 * len(LENGTHS) + 2)]
+    lines = ["| format | " + " | ".join(f"KLD {n}" for n in ALL_LENGTHS) + " | llama.cpp | " + " | ".join(f"GOP/s {n}" for n in ALL_LENGTHS) + " | chosen |",
+             "|---|" + "---:|" * (2 * len(ALL_LENGTHS) + 2)]
     for name, result in results.items():
-        cells = [f"{result['kld'][str(n)] * 1e4:.2f}" if str(n) in result["kld"] else "" for n in LENGTHS]
-        speeds = [f"{result['speed'][str(n)]:.0f}" if str(n) in result.get("speed", {}) else "" for n in LENGTHS]
+        cells = [f"{result['kld'][str(n)] * 1e4:.2f}" if str(n) in result["kld"] else "" for n in ALL_LENGTHS]
+        speeds = [f"{result['speed'][str(n)]:.0f}" if str(n) in result.get("speed", {}) else "" for n in ALL_LENGTHS]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {result['kld']['peer'] * 1e4:.2f} | " + " | ".join(speeds) + f" | {groups[name]} |")
     return "\n".join(lines)
 
@@ -126,7 +121,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--work", default=str(ROOT / "build" / "activation_groups"))
     ap.add_argument("--part", choices=["all", "build", "divergence", "speed", "table"], default="all")
-    ap.add_argument("--formats", default=",".join(BLOCKS_OF_32 + BLOCKS_OF_256))
+    ap.add_argument("--formats", default=",".join(LENGTHS))
     ap.add_argument("--text", default=str(SHARED / "data" / "text" / "phial-tiny-eval.txt"))
     ap.add_argument("--chunks", type=int, default=48)
     ap.add_argument("--threads", type=int, default=2)
@@ -135,7 +130,7 @@ def main():
     work = pathlib.Path(a.work).resolve()
     work.mkdir(parents=True, exist_ok=True)
     if a.part in ("all", "build"):
-        for length in LENGTHS:
+        for length in ALL_LENGTHS:
             build(work, length)
             print(f"built for groups of {length}", flush=True)
     kept = work / "results.json"
@@ -155,4 +150,5 @@ def main():
         out.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{rest.partition(END)[2]}")
 
 
-main()
+if __name__ == "__main__":
+    main()
