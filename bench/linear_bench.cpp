@@ -60,15 +60,18 @@ int main(int argc, char** argv) {
                DType::q3_k, DType::q2_k, DType::f16,  DType::bf16};
 
   Limits limits = measure_limits(n_threads, 2.0);
-  fmt::print("{}\n{}; int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s, read {:.1f} GB/s\n", limits.machine, device->description(),
-             limits.int8_vnni_ops / 1e9, limits.f32_flops / 1e9, limits.best_read() / 1e9);
+  fmt::print("{}\n{}; int8 {:.0f} GOP/s, bf16 {:.0f} GFLOP/s, f32 {:.0f} GFLOP/s, read {:.1f} GB/s\n", limits.machine,
+             device->description(), limits.int8_ops() / 1e9, limits.best_bf16() / 1e9, limits.f32_flops / 1e9,
+             limits.best_read() / 1e9);
   fmt::print("{:6} {:8} {:>10} {:>8} {:>8} {:>8}\n", "format", "shape", "prefill", "of peak", "decode", "of DRAM");
 
   std::vector<std::byte> room(1 << 20);
   Workspace workspace(room.data(), room.size());
   const auto stream = device->open_stream(workspace);
   for (DType dtype : formats) {
-    const double peak = format_info(dtype).is_quantized() ? limits.int8_vnni_ops : limits.f32_flops;
+    const double peak = format_info(dtype).is_quantized() ? limits.int8_ops()
+                        : dtype == DType::bf16            ? limits.best_bf16()
+                                                          : limits.f32_flops;
     for (const Shape& shape : kShapes) {
       constexpr int64_t n_tokens = 512;
       const Weight w = device->load(random_source(dtype, shape), WeightUse::matrix);

@@ -14,6 +14,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -39,6 +41,12 @@ uint64_t saved_state() {
   uint32_t lo, hi;
   __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
   return static_cast<uint64_t>(hi) << 32 | lo;
+}
+
+/// The registers of tiles are given to processes that ask (Linux 5.16 and later).
+bool tiles_granted() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
 void append_text(std::string& text, std::initializer_list<uint32_t> words) {
@@ -70,6 +78,7 @@ CpuInfo detect() {
   info.avx512_bf16 = info.avx512 && bit(seven_one.a, 5);
   info.amx_int8 = tiles && bit(seven.d, 25);
   info.amx_bf16 = tiles && bit(seven.d, 22);
+  info.tiles_granted = info.amx_int8 && tiles_granted();
   return info;
 }
 #elif defined(__aarch64__)

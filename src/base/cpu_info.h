@@ -13,10 +13,11 @@ struct CpuInfo {
   bool avx512_vnni = false;
   bool avx512_bf16 = false;
   bool avx512_vbmi = false;
-  bool amx_int8 = false;  // the instructions; the kernel must grant the tiles besides
+  bool amx_int8 = false;  // the instructions
   bool amx_bf16 = false;
-  bool dotprod = false;  // ARM: SDOT and UDOT
-  bool i8mm = false;     // ARM: SMMLA, with dotprod
+  bool tiles_granted = false;  // the kernel lets this process use AMX's registers; it was asked
+  bool dotprod = false;        // ARM: SDOT and UDOT
+  bool i8mm = false;           // ARM: SMMLA, with dotprod
 };
 
 const CpuInfo& cpu_info();

@@ -163,11 +163,14 @@ std::string share(const Row& row, const Limits* limits) {
   const double best = *std::min_element(row.seconds.begin(), row.seconds.end());
   const double rate = row.n_tokens() / best, n_steps = rate / row.test.n_parallel;
   if (row.test.n_prompt) {
+    const bool is_bf16 = row.info.file_type == "BF16" && limits->best_bf16() > limits->f32_flops;
     const bool is_float = row.info.file_type == "F32" || row.info.file_type == "F16" || row.info.file_type == "BF16";
-    const double peak = is_float ? limits->f32_flops : limits->int8_vnni_ops;
+    const double peak = is_bf16 ? limits->best_bf16() : is_float ? limits->f32_flops : limits->int8_ops();
     if (peak <= 0) return "";
     return fmt::format("{:.0f} % of {}", 200.0 * rate * static_cast<double>(row.info.matrix_values) / peak,
-                       is_float ? "f32" : "int8");
+                       is_bf16    ? "bf16"
+                       : is_float ? "f32"
+                                  : "int8");
   }
   return limits->best_read() > 0
              ? fmt::format("{:.0f} % of read", 100.0 * n_steps * static_cast<double>(row.info.matrix_bytes) / limits->best_read())
@@ -285,8 +288,8 @@ int print_limits(int n_threads, const std::string& format) {
   if (format == "json" || format == "jsonl") {
     nlohmann::ordered_json j = {
         {"machine", l.machine},           {"n_threads", l.n_threads},   {"int8_vnni_ops", l.int8_vnni_ops},
-        {"int8_amx_ops", l.int8_amx_ops}, {"bf16_flops", l.bf16_flops}, {"f32_flops", l.f32_flops},
-        {"barrier_ns", l.barrier_ns}};
+        {"int8_amx_ops", l.int8_amx_ops}, {"bf16_flops", l.bf16_flops}, {"bf16_amx_flops", l.bf16_amx_flops},
+        {"f32_flops", l.f32_flops},       {"barrier_ns", l.barrier_ns}};
     for (const ReadRate& r : l.read)
       j["read"].push_back({{"n_threads", r.n_threads}, {"small_pages", r.small_pages}, {"huge_pages", r.huge_pages}});
     fmt::print("{}\n", j.dump(format == "json" ? 2 : -1));
@@ -298,7 +301,8 @@ int print_limits(int n_threads, const std::string& format) {
   };
   row("int8 products, VNNI", l.int8_vnni_ops, "GOP/s");
   row("int8 products, AMX", l.int8_amx_ops, "GOP/s");
-  row("bf16 products", l.bf16_flops, "GFLOP/s");
+  row("bf16 products, AVX-512", l.bf16_flops, "GFLOP/s");
+  row("bf16 products, AMX", l.bf16_amx_flops, "GFLOP/s");
   row("f32 products", l.f32_flops, "GFLOP/s");
   for (const ReadRate& r : l.read) {
     row(fmt::format("memory read, {} thread{}, 4 KiB pages", r.n_threads, r.n_threads > 1 ? "s" : "").c_str(), r.small_pages,
@@ -331,7 +335,8 @@ int bench_verb(Flags& flags) {
   flags.comma_list("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
   flags.comma_list("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, q8_0");
   flags.comma_list("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, q8_0");
-  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|neon|i8mm", "avx2", "Force an instruction set");
+  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|avx512_bf16|amx|neon|i8mm", "avx2",
+             "Force an instruction set");
   flags.text("--device,-dev", base.device, "cpu|reference", "reference", "Where to run; empty = the best");
   flags.action(
       "--mmap,-mmp", "0|1", "0", "1", "Low-memory way: weights stay in the file's map",

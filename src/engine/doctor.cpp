@@ -94,7 +94,11 @@ DoctorLine huge_pages() {
 DoctorLine amx() {
   const CpuInfo& cpu = cpu_info();
   if (!cpu.amx_int8) return {"AMX", "missing", "this processor has no tiles; nothing to do"};
-  return {"AMX", "unused", "the processor has tiles; there are no kernels for them yet, AVX-512 is used"};
+  if (!cpu.tiles_granted)
+    return {"AMX", "unused", "the kernel does not let this process use the tiles (Linux 5.16 or later does); AVX-512 is used"};
+  if (!cpu.amx_bf16 || !cpu.avx512_vnni)
+    return {"AMX", "unused", "the tiles lack bf16, or the processor AVX-512 VNNI; the kernels need both"};
+  return {"AMX", "ok", "tiles multiply steps of 16 tokens and more, and BF16 weights"};
 }
 
 DoctorLine gpu() {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,12 +58,14 @@ inline Bench& reference() {
   return bench;
 }
 
-/// The CPU device with every instruction set this machine runs, with 1 and 3 threads.
+/// The CPU device with every instruction set this machine runs that has such operations of its own, with 1 and 3 threads.
 inline std::vector<Bench*> cpu_benches() {
   static std::vector<std::unique_ptr<Bench>> all = [] {
     std::vector<std::unique_ptr<Bench>> benches;
+    std::set<decltype(cpu::OpKernels::attention_split)> seen;
     for (const std::string& isa : cpu::runnable_isas())
-      for (int n_threads : {1, 3}) benches.push_back(std::make_unique<Bench>("cpu", isa, n_threads));
+      if (seen.insert(cpu::kernel_table(isa).ops.attention_split).second)
+        for (int n_threads : {1, 3}) benches.push_back(std::make_unique<Bench>("cpu", isa, n_threads));
     return benches;
   }();
   std::vector<Bench*> list;

@@ -1,13 +1,18 @@
 // Matrix products of the CPU backend: every format, instruction set, shape, token and thread count gives the bits of the
-// reference backend; loading packs without loss of what is multiplied.
+// reference backend (BF16 weights where activations are rounded too: those of a model here); loading packs without loss of what
+// is multiplied.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <vector>
 
+#include "backends/cpu/cpu_device.h"
 #include "backends/cpu/kernel_table.h"
+#include "base/cpu_info.h"
+#include "ops/amx_trap.h"
 #include "phial/error.h"
 #include "quant/codec.h"
 #include "tensor/registry.h"
@@ -71,6 +76,19 @@ WeightSource source_of(const std::vector<std::byte>& bytes, DType dtype, int64_t
   return s;
 }
 
+// The kernels of amx where there are no tiles: their instructions are carried out by amx_trap.
+constexpr const char* kTrappedAmx = "amx, trapped";
+
+std::unique_ptr<Device> open_test_device(const std::string& device, const DeviceOptions& options) {
+#if defined(__x86_64__)
+  if (options.isa == kTrappedAmx) {
+    test::trap_amx();
+    return std::make_unique<cpu::CpuDevice>(options, cpu::amx_table());
+  }
+#endif
+  return open_device(device, options);
+}
+
 /// One device, one stream, run on plain arrays.
 class Runner {
  public:
@@ -80,7 +98,7 @@ class Runner {
     options.pool = std::make_shared<ThreadPool>(n_threads);
     options.isa = isa;
     options.low_memory = low_memory;
-    device_ = open_device(device, options);
+    device_ = open_test_device(device, options);
     stream_ = device_->open_stream(workspace_);
   }
   Device& device() { return *device_; }
@@ -131,6 +149,40 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 constexpr DType kFormats[] = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
                               DType::q8_0, DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k};
 
+/// Those that run here, and the code of amx where its instructions do not.
+std::vector<std::string> isas_here() {
+  std::vector<std::string> names = cpu::runnable_isas();
+  if (cpu_info().avx512_vnni && names[0] != "amx") names.emplace_back(kTrappedAmx);
+  return names;
+}
+
+/// A product of BF16 weights and activations rounded to bf16, as docs/numerics.md has it for pairs, or for tiles of 32.
+std::vector<float> bf16_product(const std::vector<std::byte>& bytes, int64_t n_rows, int64_t n_cols, const std::vector<float>& x,
+                                int64_t n_tokens, bool tiles) {
+  std::vector<float> out;
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (int64_t r = 0; r < n_rows; ++r) {
+      const auto fma_at = [&](int64_t k, float sum) {
+        if (k >= n_cols) return sum;
+        uint16_t h;
+        std::memcpy(&h, &bytes[static_cast<size_t>((r * n_cols + k) * 2)], 2);
+        return std::fma(bf16_to_f32(h), bf16_to_f32(f32_to_bf16(x[static_cast<size_t>(t * n_cols + k)])), sum);
+      };
+      float sum = 0;
+      for (int64_t k = 0; k < n_cols; k += tiles ? 32 : 2) {
+        if (!tiles) {
+          sum = fma_at(k, fma_at(k + 1, sum));
+          continue;
+        }
+        float even = 0, odd = 0;
+        for (int64_t i = k; i < k + 32; i += 2) even = fma_at(i, even), odd = fma_at(i + 1, odd);
+        sum += even + odd;
+      }
+      out.push_back(sum);
+    }
+  return out;
+}
+
 void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int64_t>& tokens, const std::string& isa,
              int n_threads, bool low_memory = false) {
   CAPTURE(std::string(format_info(dtype).text));
@@ -145,58 +197,63 @@ void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int6
   for (int64_t n : tokens) {
     CAPTURE(n);
     const auto x = random_values(n * n_cols, static_cast<uint32_t>(n));
-    CHECK(same_bits(product(cpu, w, {}, x, n), product(reference, expected_w, {}, x, n)));
+    const std::string kernels = isa.empty() ? cpu::kernel_table("").name : isa;
+    const bool tiles = kernels.rfind("amx", 0) == 0, rounds = dtype == DType::bf16 && (tiles || kernels == "avx512_bf16");
+    CHECK(same_bits(product(cpu, w, {}, x, n),
+                    rounds ? bf16_product(bytes, n_rows, n_cols, x, n, tiles) : product(reference, expected_w, {}, x, n)));
   }
 }
 
 TEST_CASE("matrix product: all formats and instruction sets give the reference's bits") {
-  for (const std::string& isa : cpu::runnable_isas())
+  for (const std::string& isa : isas_here())
     for (DType dtype : kFormats) {
-      compare(dtype, 50, 512, {1, 2, 3, 4, 5, 6, 7, 13}, isa, 2);
+      compare(dtype, 50, 512, {1, 2, 3, 4, 5, 6, 7, 13, 16}, isa, 2);
       compare(dtype, 16, 256, {1, 40}, isa, 1);
     }
 }
 
 TEST_CASE("matrix product: odd rows, model-sized and short columns") {
-  for (const std::string& isa : cpu::runnable_isas())
+  for (const std::string& isa : isas_here())
     for (DType dtype : kFormats) {
-      for (int64_t n_rows : {1, 15, 17, 33}) compare(dtype, n_rows, 768, {1, 5, 8}, isa, 3);
+      for (int64_t n_rows : {1, 15, 17, 33}) compare(dtype, n_rows, 768, {1, 5, 8, 17}, isa, 3);
       compare(dtype, 20, 3072, {1, 6}, isa, 2);
       if (format_info(dtype).block_values == 32)
-        for (int64_t n_cols : {32, 64, 160, 288}) compare(dtype, 18, n_cols, {1, 7}, isa, 2);
+        for (int64_t n_cols : {32, 64, 160, 288}) compare(dtype, 18, n_cols, {1, 7, 18}, isa, 2);
       if (format_info(dtype).block_values == 1)
-        for (int64_t n_cols : {1, 3, 63, 65, 130}) compare(dtype, 18, n_cols, {1, 7}, isa, 2);
+        for (int64_t n_cols : {1, 3, 63, 65, 130, 259}) compare(dtype, 18, n_cols, {1, 7, 18}, isa, 2);
     }
 }
 
 TEST_CASE("matrix product: bits do not depend on threads, nor on low memory") {
   for (DType dtype : kFormats) {
     for (int n_threads : {1, 2, 3, 4}) compare(dtype, 70, 512, {1, 9}, "", n_threads);
-    compare(dtype, 70, 512, {1, 9, 31}, "", 2, true);
+    for (const char* isa : {"", "amx_plain"}) compare(dtype, 70, 512, {1, 9, 31}, isa, 2, true);
   }
 }
 
 TEST_CASE("matrix product: each token's result is that of the token alone") {
   const int64_t n_rows = 48, n_cols = 512, n = 40;
-  for (DType dtype : kFormats) {
-    CAPTURE(std::string(format_info(dtype).text));
-    const auto bytes = random_weight(dtype, n_rows, n_cols, 3);
-    Runner cpu("cpu", "", 2);
-    const Weight w = cpu.load(source_of(bytes, dtype, n_rows, n_cols));
-    const auto x = random_values(n * n_cols, 5);
-    const auto together = product(cpu, w, {}, x, n);
-    for (int64_t t = 0; t < n; ++t) {
-      const std::vector<float> row(x.begin() + t * n_cols, x.begin() + (t + 1) * n_cols);
-      const std::vector<float> expected(together.begin() + t * n_rows, together.begin() + (t + 1) * n_rows);
-      CHECK(same_bits(product(cpu, w, {}, row, 1), expected));
+  for (const char* isa : {"", "amx_plain"})
+    for (DType dtype : kFormats) {
+      CAPTURE(std::string(format_info(dtype).text));
+      CAPTURE(isa);
+      const auto bytes = random_weight(dtype, n_rows, n_cols, 3);
+      Runner cpu("cpu", isa, 2);
+      const Weight w = cpu.load(source_of(bytes, dtype, n_rows, n_cols));
+      const auto x = random_values(n * n_cols, 5);
+      const auto together = product(cpu, w, {}, x, n);
+      for (int64_t t = 0; t < n; ++t) {
+        const std::vector<float> row(x.begin() + t * n_cols, x.begin() + (t + 1) * n_cols);
+        const std::vector<float> expected(together.begin() + t * n_rows, together.begin() + (t + 1) * n_rows);
+        CHECK(same_bits(product(cpu, w, {}, row, 1), expected));
+      }
     }
-  }
 }
 
 TEST_CASE("matrix product: extreme levels and scales stay exact") {
   // All bits set, and all cleared, drive every integer sum to its ends.
   const int64_t n_rows = 16, n_cols = 512;
-  for (const std::string& isa : cpu::runnable_isas())
+  for (const std::string& isa : isas_here())
     for (DType dtype : kFormats) {
       if (!format_info(dtype).is_quantized()) continue;
       for (const int fill : {0xFF, 0x00, 0x7F, 0x80}) {
@@ -214,10 +271,11 @@ TEST_CASE("matrix product: extreme levels and scales stay exact") {
         const auto source = source_of(bytes, dtype, n_rows, n_cols);
         Runner reference("reference", "", 1), cpu("cpu", isa, 1);
         const Weight expected_w = reference.load(source), w = cpu.load(source);
-        for (float value : {1.0f, -1.0f}) {
-          const std::vector<float> x(static_cast<size_t>(n_cols), value);
-          CHECK(same_bits(product(cpu, w, {}, x, 1), product(reference, expected_w, {}, x, 1)));
-        }
+        for (float value : {1.0f, -1.0f})
+          for (int64_t n : {1, 16}) {
+            const std::vector<float> x(static_cast<size_t>(n * n_cols), value);
+            CHECK(same_bits(product(cpu, w, {}, x, n), product(reference, expected_w, {}, x, n)));
+          }
       }
     }
 }
@@ -247,7 +305,7 @@ TEST_CASE("matrix product: what a device cannot multiply is refused with the rea
   DeviceOptions options;
   options.pool = std::make_shared<ThreadPool>(1);
   const auto runnable = cpu::runnable_isas();
-  for (const char* isa : {"pentium", "avx2", "avx512", "neon"}) {
+  for (const char* isa : {"pentium", "avx2", "avx512", "avx512_bf16", "amx", "neon"}) {
     if (std::find(runnable.begin(), runnable.end(), isa) != runnable.end()) continue;
     options.isa = isa;
     CHECK_THROWS_WITH_AS(open_device("cpu", options), doctest::Contains("generic"), Error);  // says what there is

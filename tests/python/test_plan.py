@@ -79,6 +79,8 @@ def check(p, measured):
     ("q4_k_m", 2048, ["-ub", "64", "-ctk", "f32", "-ctv", "f32"]),
     ("q4_k_m", 2048, ["-ub", "2048"]),
     ("q4_k_m", 700, ["-b", "100", "-ctk", "q8_0"]),
+    ("q4_k_m", 512, ["--isa", "amx_plain"]),
+    ("bf16", 1024, []),
 ])
 def test_the_plan_is_what_the_embedded_model_takes(models, outtype, context, flags):
     check(plan("-m", models(outtype), "-c", context, *flags), by_bench(models(outtype), context, flags))

@@ -16,10 +16,8 @@ constexpr int64_t kPieceBytes = 1 << 20;  // read at once by one thread
 
 }  // namespace
 
-CpuDevice::CpuDevice(const DeviceOptions& options)
-    : options_(options),
-      pool_(options.pool ? options.pool : std::make_shared<ThreadPool>()),
-      kernels_(kernel_table(options.isa)) {}
+CpuDevice::CpuDevice(const DeviceOptions& options, const KernelTable& kernels)
+    : options_(options), pool_(options.pool ? options.pool : std::make_shared<ThreadPool>()), kernels_(kernels) {}
 
 std::string CpuDevice::description() const {
   return std::string(kernels_.description) + ", " + std::to_string(pool_->size()) + (pool_->size() == 1 ? " thread" : " threads");

@@ -10,7 +10,9 @@ namespace phial::cpu {
 
 class CpuDevice : public Device {
  public:
-  explicit CpuDevice(const DeviceOptions& options);
+  /// Throws UNSUPPORTED where options.isa does not run.
+  explicit CpuDevice(const DeviceOptions& options) : CpuDevice(options, kernel_table(options.isa)) {}
+  CpuDevice(const DeviceOptions& options, const KernelTable& kernels);
 
   std::string name() const override { return "CPU"; }
   std::string description() const override;

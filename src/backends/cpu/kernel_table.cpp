@@ -20,6 +20,10 @@ struct Isa {
 // Best first.
 constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
+    {"amx", amx_table, [](const CpuInfo& c) { return c.avx512_vnni && c.amx_int8 && c.amx_bf16 && c.tiles_granted; },
+     "AMX int8 and bf16 that the kernel lets programs use"},
+    {"avx512_bf16", avx512_bf16_table, [](const CpuInfo& c) { return c.avx512_vnni && c.avx512_bf16; },
+     "AVX-512 F, BW, DQ, VL, VNNI and BF16"},
     {"avx512", avx512_table, [](const CpuInfo& c) { return c.avx512_vnni; }, "AVX-512 F, BW, DQ, VL and VNNI"},
     {"avx_vnni", avx_vnni_table, [](const CpuInfo& c) { return c.avx_vnni; }, "AVX2, FMA, F16C and AVX-VNNI"},
     {"avx2", avx2_table, [](const CpuInfo& c) { return c.avx2; }, "AVX2, FMA and F16C"},
@@ -28,6 +32,7 @@ constexpr Isa kIsas[] = {
     {"neon", neon_table, [](const CpuInfo& c) { return c.dotprod; }, "dot products (asimddp)"},
 #endif
     {"generic", generic_table, [](const CpuInfo&) { return true; }, "nothing"},
+    {"amx_plain", amx_plain_table, [](const CpuInfo&) { return true; }, "nothing"},  // never the best: for tests
 };
 
 struct OtherIsa {
@@ -36,10 +41,10 @@ struct OtherIsa {
 };
 constexpr OtherIsa kOtherIsas[] = {
 #if !defined(__x86_64__)
-    {"avx512", "x86-64"}, {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
+    {"amx", "x86-64"}, {"avx512_bf16", "x86-64"}, {"avx512", "x86-64"}, {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
 #endif
 #if !defined(__aarch64__)
-    {"i8mm", "ARM"},      {"neon", "ARM"},
+    {"i8mm", "ARM"},   {"neon", "ARM"},
 #endif
 };
 
@@ -68,8 +73,6 @@ const KernelTable& kernel_table(const std::string& wanted) {
     if (wanted == other.name)
       fail(ErrorCode::unsupported, "--isa {}: for {} processors, and this is another ({}); there are: {}", wanted,
            other.processors, model, names);
-  if (wanted == "amx")
-    fail(ErrorCode::unsupported, "--isa {}: these kernels are not in this build; there are: {}", wanted, names);
   fail(ErrorCode::unsupported, "--isa {}: no such instruction set; there are: {}", printable(wanted), names);
 }
 

@@ -82,6 +82,10 @@ Limits measure_limits(int n_threads, double seconds) {
   limits.int8_vnni_ops = peak(pool, 2 * part, table.limits.int8_peak, kInt8PeakOps);
   limits.f32_flops = peak(pool, 2 * part, table.limits.f32_peak, kF32PeakOps);
   if (cpu_info().avx512_bf16) limits.bf16_flops = peak(pool, part, bf16_peak, kBf16PeakOps);
+  if (cpu_info().amx_int8 && cpu_info().amx_bf16 && cpu_info().tiles_granted) {
+    limits.int8_amx_ops = peak(pool, part, amx_int8_peak, kAmxPeakInt8Ops);
+    limits.bf16_amx_flops = peak(pool, part, amx_bf16_peak, kAmxPeakBf16Ops);
+  }
   for (int n = 1; n <= pool.size(); ++n) {
     ThreadPool some(n);
     limits.read.push_back({n, read_rate(some, part, table.limits, false), read_rate(some, part, table.limits, true)});

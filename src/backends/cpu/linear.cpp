@@ -25,18 +25,20 @@ const PackedMatrix& packed(const Weight& w) { return static_cast<const PackedMat
 
 }  // namespace
 
-LinearScratchLayout::LinearScratchLayout(const LinearFormat& format, const PanelLayout& layout, bool is_packed, bool normalizes,
-                                         int64_t n_cols, int64_t n_tokens, int n_threads)
-    : own_act(n_tokens <= kTileTokens),
+LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, const PanelLayout& layout, bool is_packed,
+                                         bool normalizes, int64_t n_cols, int64_t n_tokens, int n_threads)
+    : format(packed_format.for_tokens(n_tokens)),
+      own_act(n_tokens <= kTileTokens),
       from_packed(own_act && format.multiply_packed != nullptr),
       act_layout(from_packed ? format.packed_act : format.act),
-      n_chunks((n_cols + format.act.chunk_k - 1) / format.act.chunk_k),
-      chunk_stride(n_tokens * act_layout.token_bytes()),
+      n_slots(act_layout.room(n_tokens)),
+      n_chunks((n_cols + act_layout.chunk_k - 1) / act_layout.chunk_k),
+      chunk_stride(n_slots * act_layout.token_bytes()),
       act_bytes(aligned(n_chunks * chunk_stride)),
-      sum_bytes(aligned(n_tokens * kMaxPanels * kPanelRows * 4)),
+      sum_bytes(aligned(n_slots * kMaxPanels * kPanelRows * 4)),
       panel_bytes(kMaxPanels * aligned(format.panel_bytes)),
       packed_bytes(is_packed ? 0 : kMaxPanels * aligned(layout.panel_bytes)),
-      norm_bytes(normalizes ? aligned(kTileTokens * n_cols * 4) : 0),
+      norm_bytes(normalizes ? aligned(act_layout.tile_tokens() * n_cols * 4) : 0),
       thread_bytes(sum_bytes + panel_bytes + packed_bytes + norm_bytes + (own_act ? act_bytes : 0) + 4096),
       total_bytes((own_act ? 0 : act_bytes) + thread_bytes * n_threads) {}
 
@@ -135,14 +137,14 @@ void CpuStream::run_linear(const LinearJob& job) {
 }
 
 void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int64_t n_tokens) {
-  const LinearFormat& format = job.w->format();
   const PanelLayout& layout = job.w->layout();
   const LinearKernels& kernels = kernels_.linear;
   const int64_t n_cols = job.x.n_cols;
-  const int64_t blocks_per_chunk = format.act.chunk_k / format_info(format.dtype).block_values;
-  const int64_t n_tiles = (n_tokens + kTileTokens - 1) / kTileTokens;
   const int64_t n_row_blocks = job.n_blocks();
-  const LinearScratchLayout at(format, layout, job.w->is_packed(), job.norm != nullptr, n_cols, n_tokens, pool_.size());
+  const LinearScratchLayout at(job.w->format(), layout, job.w->is_packed(), job.norm != nullptr, n_cols, n_tokens, pool_.size());
+  const LinearFormat& format = at.format;
+  const int64_t blocks_per_chunk = format.act.chunk_k / format_info(format.dtype).block_values;
+  const int64_t tile_tokens = at.act_layout.tile_tokens(), n_tiles = (n_tokens + tile_tokens - 1) / tile_tokens;
   std::byte* const scratch = linear_scratch_->take(at.total_bytes);
   std::byte* const thread_scratch = scratch + (at.own_act ? 0 : at.act_bytes);
 
@@ -166,8 +168,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     std::byte* const act = at.own_act ? packed_scratch + at.packed_bytes + at.norm_bytes : scratch;
 
     const auto quantize = [&](int64_t tile) {
-      const int64_t t = tile * kTileTokens;
-      const int n = static_cast<int>(std::min<int64_t>(kTileTokens, n_tokens - t));
+      const int64_t t = tile * tile_tokens;
+      const int n = static_cast<int>(std::min(tile_tokens, n_tokens - t));
       const float* rows = job.x.row(first_token + t);
       int64_t stride = job.x.stride;
       if (job.norm) {
@@ -184,16 +186,17 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       pool_.barrier(worker);
     }
 
+    if (format.enter) format.enter();
     int64_t end = 0;
     for (int64_t block = take(end); block < end; block = block + 1 < end ? block + 1 : take(end)) {
       int64_t panel[kMaxPanels];
       const int n_panels = job.block_panels(block, panel);
       // The sums of the panels side by side for each token, or one panel's after the other's.
       const int64_t sum_stride = panels_apart ? kPanelRows : n_panels * kPanelRows;
-      float* const panel_sums[kMaxPanels] = {sums, sums + (panels_apart ? n_tokens * kPanelRows : kPanelRows)};
+      float* const panel_sums[kMaxPanels] = {sums, sums + (panels_apart ? at.n_slots * kPanelRows : kPanelRows)};
       const std::byte* source[kMaxPanels] = {};
       for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(panel[p], packed_scratch + p * aligned(layout.panel_bytes));
-      std::memset(sums, 0, static_cast<size_t>(n_tokens * n_panels * kPanelRows) * sizeof(float));
+      std::memset(sums, 0, static_cast<size_t>(at.n_slots * n_panels * kPanelRows) * sizeof(float));
       if (at.from_packed && n_panels == 2 && format.multiply_pair) {
         format.multiply_pair({source[0], source[1]}, layout.n_blocks, act, at.chunk_stride, static_cast<int>(n_tokens),
                              {panel_sums[0], panel_sums[1]});
@@ -223,6 +226,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       }
       job.finish(kernels_.ops, {panel_sums[0], panel_sums[1]}, sum_stride, first_token, n_tokens, block, n_panels);
     }
+    if (format.leave) format.leave();
   });
 }
 

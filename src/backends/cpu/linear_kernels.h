@@ -6,22 +6,25 @@
 // Chunk: the run of k that is unpacked and multiplied at once. Panel: a chunk of 16 rows unpacked for the tile kernels.
 // Activations: per chunk, per tile of up to kTileTokens tokens, one record; values of the tile's n tokens are interleaved
 // every 4 bytes (8 where the instruction set takes 8 k at once), so that the kernel's broadcasts walk memory in order:
-// [chunk_k / 4][n] dwords of int8, then
-// [chunk_k / group][n] scales, then [n_aux][n] dwords (ActAux).
+// [chunk_k / 4][n] dwords of int8, then [chunk_k / group][n] scales, then [n_aux][n] dwords (ActAux). For AMX tiles values are
+// interleaved every 64 bytes, and a tile always has 16 tokens: those missing are zeros.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "quant/half.h"
 #include "tensor/dtype.h"
 
 namespace phial::cpu {
 
 inline constexpr int kPanelRows = 16;
 inline constexpr int kTileTokens = 6;
+inline constexpr int kManyTokens = 16;   // from which another kernel may take over
 inline constexpr int kMaxPanels = 2;     // panels a tile kernel takes at once
 inline constexpr int kChunkK = 256;      // quantized formats
 inline constexpr int kFloatChunkK = 64;  // f32, f16, bf16
+inline constexpr int kBf16ChunkK = 256;  // bf16 with activations rounded to bf16
 
 struct PackLayout {
   int n_lines = 0;       // dwords of a block that become lines
@@ -44,12 +47,20 @@ enum class ActAux : uint8_t {
 
 struct ActLayout {
   int chunk_k = 0;  // values per record and token
-  int group = 0;    // values per scale; 0 = f32 values, no scales
+  int group = 0;    // values per scale; 0 = f32 or bf16 values, no scales
   ActAux aux = ActAux::none;
   int offset = 0;
   int n_aux = 0;
-  constexpr int token_bytes() const { return group == 0 ? chunk_k * 4 : chunk_k + (chunk_k / group + n_aux) * 4; }
+  bool bf16 = false;
+  int run = 4;        // bytes of one token's values that lie side by side
+  int tile_rows = 0;  // tokens of every record; 0 = up to kTileTokens, as many as there are
+  constexpr int token_bytes() const { return group == 0 ? chunk_k * (bf16 ? 2 : 4) : chunk_k + (chunk_k / group + n_aux) * 4; }
+  constexpr int tile_tokens() const { return tile_rows == 0 ? kTileTokens : tile_rows; }
+  /// Tokens that n take room for.
+  constexpr int64_t room(int64_t n) const { return tile_rows == 0 ? n : (n + tile_rows - 1) / tile_rows * tile_rows; }
 };
+
+constexpr ActLayout bf16_layout() { return {.chunk_k = kBf16ChunkK, .bf16 = true}; }
 
 struct LinearFormat {
   DType dtype;
@@ -68,7 +79,20 @@ struct LinearFormat {
   /// The same for two panels at once, given from their start, with sums acc[0] and acc[1]. nullptr: one after the other.
   void (*multiply_pair)(const std::byte* const (&panels)[2], int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
                         int n_tokens, float* const (&acc)[2]) = nullptr;
+  /// What multiplies kManyTokens and more, the same packed weights to the same bits; nullptr: this.
+  const LinearFormat* many = nullptr;
+  /// Called by each thread before and after its products, if not nullptr.
+  void (*enter)() = nullptr;
+  void (*leave)() = nullptr;
+
+  const LinearFormat& for_tokens(int64_t n) const { return many && n >= kManyTokens ? *many : *this; }
 };
+
+inline constexpr int kFormatCount = 0
+#define X(name, text, id, values, bytes, group) +1
+#include "tensor/formats.def"
+#undef X
+    ;
 
 struct LinearKernels {
   const LinearFormat* formats = nullptr;  // by DType

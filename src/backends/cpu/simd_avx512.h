@@ -94,7 +94,7 @@ constexpr bool kWideDiffers = false;   // whether levels above 127 take another 
 constexpr int word_steps(int) { return 0; }
 using Words = I32x16;
 Words pair_products(I32x16 u, I32x16 s);
-Words add_words(Words x, Words y);
+inline I32x16 add_words(I32x16 x, I32x16 y) { return _mm512_add_epi16(x, y); }
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
 /// in -127..127. Exact.
 template <bool kWide>

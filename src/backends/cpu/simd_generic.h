@@ -254,7 +254,11 @@ constexpr bool kWideDiffers = false;  // whether levels above 127 take another w
 constexpr int word_steps(int) { return 0; }
 using Words = I32x16;
 Words pair_products(I32x16 u, I32x16 s);
-Words add_words(Words x, Words y);
+inline I32x16 add_words(I32x16 x, I32x16 y) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(((uint32_t(x.lane[i]) + uint32_t(y.lane[i])) & 0xFFFF) |
+                      ((uint32_t(x.lane[i]) >> 16) + (uint32_t(y.lane[i]) >> 16)) << 16));
+}
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
 /// in -127..127. Exact.
 template <bool kWide>

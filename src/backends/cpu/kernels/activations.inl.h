@@ -47,19 +47,36 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
   }
 }
 
+/// Token t's part of a tile of n: the int8 values.
 inline void scatter_steps(const int32_t* values, int n, int t, std::byte* out) {
   for (int i = 0; i < kChunkK / 4; ++i) __builtin_memcpy(out + act_index(i, n, t) * 4, values + i, 4);
 }
+/// The same of scales and aux dwords.
 inline void scatter(const int32_t* values, int count, int n, int t, std::byte* out) {
   for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, values + i, 4);
+}
+/// Values in the layout's runs.
+inline void scatter_runs(const ActLayout& layout, const int32_t* values, int count, int n, int t, std::byte* out) {
+  const int run = layout.run / 4;
+  for (int i = 0; i < count; i += run) __builtin_memcpy(out + (i * n + t * run) * 4, values + i, static_cast<size_t>(layout.run));
 }
 
 inline void quantize_tile(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
                           int64_t chunk_stride) {
   for (int64_t begin = 0; begin < n_cols; begin += layout.chunk_k, out += chunk_stride) {
     const int count = n_cols - begin < layout.chunk_k ? static_cast<int>(n_cols - begin) : layout.chunk_k;
+    const int n_slots = static_cast<int>(layout.room(n));
+    if (n < n_slots) __builtin_memset(out, 0, static_cast<size_t>(n_slots * layout.token_bytes()));
     for (int t = 0; t < n; ++t) {
       const float* row = x + t * stride + begin;
+      if (layout.bf16) {
+        alignas(64) uint16_t halves[kBf16ChunkK] = {};
+        for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
+        int32_t dwords[kBf16ChunkK / 2];
+        __builtin_memcpy(dwords, halves, sizeof halves);
+        scatter_runs(layout, dwords, kBf16ChunkK / 2, n_slots, t, out);
+        continue;
+      }
       if (layout.group == 0) {
         for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, row + i, 4);
         continue;
@@ -80,9 +97,12 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
       int32_t aux[16];
       fill_aux(layout, sum16, aux);
       const int n_groups = layout.chunk_k / layout.group;
-      scatter_steps(dwords, n, t, out);
-      scatter(scales, n_groups, n, t, out + kChunkK * n);
-      scatter(aux, layout.n_aux, n, t, out + (kChunkK + n_groups * 4) * n);
+      if (layout.run == 4)
+        scatter_steps(dwords, n, t, out);
+      else
+        scatter_runs(layout, dwords, kChunkK / 4, n_slots, t, out);
+      scatter(scales, n_groups, n_slots, t, out + kChunkK * n_slots);
+      scatter(aux, layout.n_aux, n_slots, t, out + (kChunkK + n_groups * 4) * n_slots);
     }
   }
 }

@@ -1,0 +1,70 @@
+// Products of many tokens on AMX tiles; for the rest the AVX-512 kernels.
+#include "backends/cpu/kernel_table.h"
+#include "backends/cpu/tile_shapes.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+// To the end of the file: templates are instantiated there, and must be inside the region.
+// GCC 12 warns of its own header (_mm512_undefined_ps).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC target("avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+
+namespace phial::cpu {
+namespace amx {
+#include "backends/cpu/simd_avx512.h"
+#include "backends/cpu/tiles_amx.h"
+#include "backends/cpu/kernels/linear_parts.inl.h"
+#include "backends/cpu/linear_formats.inl.h"
+#include "backends/cpu/kernels/bf16_pairs.inl.h"
+#include "backends/cpu/kernels/linear_amx.inl.h"
+}  // namespace amx
+
+const KernelTable& amx_table() {
+  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels(avx512_table().linear), avx512_table().ops,
+                                 avx512_table().limits};
+  return table;
+}
+
+int32_t amx_int8_peak(int64_t n) {
+  using namespace amx;
+  tile_configure();
+  tile_zero<kActTile>(), tile_zero<kWeightTile>();
+  tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
+  for (; n > 0; --n) {
+    tile_dot_unsigned<0, kActTile, kWeightTile>();
+    tile_dot_unsigned<1, kActTile, kWeightTile>();
+    tile_dot_unsigned<2, kActTile, kWeightTile>();
+    tile_dot_unsigned<3, kActTile, kWeightTile>();
+  }
+  alignas(64) int32_t sums[kTileRows][16];
+  tile_store<0>(sums, 64);
+  tile_release();
+  return sums[0][0];
+}
+
+float amx_bf16_peak(int64_t n) {
+  using namespace amx;
+  tile_configure();
+  tile_zero<kActTile>(), tile_zero<kWeightTile>();
+  tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
+  for (; n > 0; --n) {
+    tile_dot_bf16<0, kActTile, kWeightTile>();
+    tile_dot_bf16<1, kActTile, kWeightTile>();
+    tile_dot_bf16<2, kActTile, kWeightTile>();
+    tile_dot_bf16<3, kActTile, kWeightTile>();
+  }
+  alignas(64) float sums[kTileRows][16];
+  tile_store<0>(sums, 64);
+  tile_release();
+  return sums[0][0];
+}
+
+}  // namespace phial::cpu
+#else
+namespace phial::cpu {
+int32_t amx_int8_peak(int64_t) { return 0; }
+float amx_bf16_peak(int64_t) { return 0; }
+}  // namespace phial::cpu
+#endif

@@ -1,0 +1,23 @@
+// The AMX kernels on plain C++ tiles and lanes, for tests: the same logic on any processor.
+#include "backends/cpu/kernel_table.h"
+#include "backends/cpu/tile_shapes.h"
+
+#pragma GCC optimize("O2")  // as in generic.cpp
+
+namespace phial::cpu {
+namespace amx_plain {
+#include "backends/cpu/simd_generic.h"
+#include "backends/cpu/tiles_plain.h"
+#include "backends/cpu/kernels/linear_parts.inl.h"
+#include "backends/cpu/linear_formats.inl.h"
+#include "backends/cpu/kernels/bf16_pairs.inl.h"
+#include "backends/cpu/kernels/linear_amx.inl.h"
+}  // namespace amx_plain
+
+const KernelTable& amx_plain_table() {
+  static const KernelTable table{"amx_plain", "AMX in plain C++", amx_plain::tile_kernels(generic_table().linear),
+                                 generic_table().ops, generic_table().limits};
+  return table;
+}
+
+}  // namespace phial::cpu

@@ -1,0 +1,37 @@
+// The AMX tile instructions (the names of tiles_plain.h), as inline assembly: GCC 12's own _tile_loadconfig tells the
+// compiler of 8 of the 64 bytes it reads, and the stores to the others are dropped. Shapes are those of TileShapes.
+
+inline void tile_configure() {
+  const TileShapes shapes;
+  __asm__ volatile("ldtilecfg %0" : : "m"(shapes));  // the operand is all 64 bytes
+}
+inline void tile_release() { __asm__ volatile("tilerelease"); }
+
+template <int tile>
+inline void tile_zero() {
+  __asm__ volatile("tilezero %%tmm%c0" : : "i"(tile));
+}
+/// Rows of the tile lie `stride` bytes apart.
+template <int tile>
+inline void tile_load(const void* p, int64_t stride) {
+  __asm__ volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(tile), "r"(p), "r"(stride) : "memory");
+}
+template <int tile>
+inline void tile_store(void* p, int64_t stride) {
+  __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(tile), "r"(p), "r"(stride) : "memory");
+}
+/// sum [token][row] += products of signed bytes a [token][k] and unsigned bytes b [k / 4][row][4].
+template <int sum, int a, int b>
+inline void tile_dot_unsigned() {
+  __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+}
+/// The same with signed bytes b.
+template <int sum, int a, int b>
+inline void tile_dot_signed() {
+  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+}
+/// bf16 pairs: a [token][k], b [k / 2][row][2], f32 sums.
+template <int sum, int a, int b>
+inline void tile_dot_bf16() {
+  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+}

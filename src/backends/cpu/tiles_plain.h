@@ -1,0 +1,83 @@
+// The tile operations of tiles_amx.h as plain C++: their twin, with which the logic of the kernels is tested everywhere.
+// Included inside the namespace of the instruction set.
+
+struct PlainTiles {
+  TileShapes shapes;
+  bool configured = false;
+  alignas(64) uint8_t bytes[8][kTileRows][64];
+};
+inline PlainTiles& plain_tiles() {
+  static thread_local PlainTiles tiles;
+  return tiles;
+}
+
+/// Tiles hold garbage until they are loaded; what is used without a configuration is garbage too.
+inline void tile_configure() {
+  plain_tiles().configured = true;
+  __builtin_memset(plain_tiles().bytes, 0xA5, sizeof plain_tiles().bytes);
+}
+inline void tile_release() { plain_tiles().configured = false; }
+
+template <int tile>
+inline void tile_zero() {
+  __builtin_memset(plain_tiles().bytes[tile], plain_tiles().configured ? 0 : 0xA5, sizeof plain_tiles().bytes[tile]);
+}
+template <int tile>
+inline void tile_load(const void* p, int64_t stride) {
+  PlainTiles& t = plain_tiles();
+  if (!t.configured) return;
+  for (int row = 0; row < t.shapes.n_rows[tile]; ++row)
+    __builtin_memcpy(t.bytes[tile][row], static_cast<const uint8_t*>(p) + row * stride, t.shapes.row_bytes[tile]);
+}
+template <int tile>
+inline void tile_store(void* p, int64_t stride) {
+  const PlainTiles& t = plain_tiles();
+  for (int row = 0; row < t.shapes.n_rows[tile]; ++row)
+    __builtin_memcpy(static_cast<uint8_t*>(p) + row * stride, t.bytes[tile][row], t.shapes.row_bytes[tile]);
+}
+
+/// add(sum, activations, weights) for each lane and each four bytes of k, in order of k.
+template <int sum, int a, int b, class Sum, class Add>
+inline void for_tile_products(Add add) {
+  PlainTiles& t = plain_tiles();
+  for (int token = 0; token < t.shapes.n_rows[sum]; ++token)
+    for (int row = 0; row < t.shapes.row_bytes[sum] / 4; ++row) {
+      Sum value;
+      __builtin_memcpy(&value, t.bytes[sum][token] + row * 4, 4);
+      add(value, t.bytes[a][token], t.bytes[b][0] + row * 4, t.shapes.row_bytes[a] / 4);
+      __builtin_memcpy(t.bytes[sum][token] + row * 4, &value, 4);
+    }
+}
+template <int sum, int a, int b, class Byte>
+inline void plain_dot_bytes() {
+  for_tile_products<sum, a, b, int32_t>([](int32_t& value, const uint8_t* x, const uint8_t* w, int n) {
+    for (int k = 0; k < n; ++k)
+      for (int i = 0; i < 4; ++i) value += static_cast<int8_t>(x[k * 4 + i]) * static_cast<Byte>(w[k * 64 + i]);
+  });
+}
+template <int sum, int a, int b>
+inline void tile_dot_unsigned() {
+  plain_dot_bytes<sum, a, b, uint8_t>();
+}
+template <int sum, int a, int b>
+inline void tile_dot_signed() {
+  plain_dot_bytes<sum, a, b, int8_t>();
+}
+
+/// What is below the normal numbers counts as zero, before and after each operation.
+inline float flushed(float f) { return __builtin_fabsf(f) < 0x1p-126f ? f * 0.0f : f; }
+/// First and second halves of the pairs have a sum each, from zero; what they come to is added at the end.
+template <int sum, int a, int b>
+inline void tile_dot_bf16() {
+  for_tile_products<sum, a, b, float>([](float& value, const uint8_t* x, const uint8_t* w, int n) {
+    float part[2] = {};
+    for (int k = 0; k < n; ++k)
+      for (int i = 0; i < 2; ++i) {
+        uint16_t u, v;
+        __builtin_memcpy(&u, x + k * 4 + i * 2, 2);
+        __builtin_memcpy(&v, w + k * 64 + i * 2, 2);
+        part[i] = flushed(__builtin_fmaf(flushed(bf16_to_f32(u)), flushed(bf16_to_f32(v)), part[i]));
+      }
+    value = flushed(flushed(value) + flushed(part[0] + part[1]));
+  });
+}
