@@ -1,3 +1,4 @@
+// The decoder of the AMX instructions (VEX prefix, ModRM, SIB) and what they do, by Intel's manual.
 #include "ops/amx_trap.h"
 
 #if defined(__x86_64__)
