@@ -51,12 +51,12 @@ asan: deps
 	cmake --build build/asan -j $(JOBS) --target test_unit --target test_faults
 	ctest --test-dir build/asan --output-on-failure -R "^(unit|faults)$$"
 
-arm64: deps
+arm64: binary
 	@tools/install_deps.sh --arm64
 	@tools/arm64_libraries.sh build/arm64-libraries
 	cmake --preset arm64
-	cmake --build build/arm64 -j $(JOBS) --target test_ops
-	@tools/arm64_tests.sh build/arm64
+	cmake --build build/arm64 -j $(JOBS) --target phial test_ops tile_run
+	@tools/arm64_tests.sh build/arm64 $(BUILD)/phial
 
 lint: deps
 	python3 tools/lint.py

@@ -17,4 +17,4 @@ set(ENV{PKG_CONFIG_SYSROOT_DIR} ${libraries})
 
 include_directories(SYSTEM ${libraries}/usr/include)
 set(folder ${libraries}/usr/lib/aarch64-linux-gnu)
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-L${folder} -Wl,-rpath,${folder}:${libraries}/lib/aarch64-linux-gnu")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-L${folder} -Wl,--disable-new-dtags,-rpath,${folder}:${libraries}/lib/aarch64-linux-gnu")

@@ -29,7 +29,7 @@ LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, cons
                                          bool normalizes, int64_t n_cols, int64_t n_tokens, int n_threads)
     : format(packed_format.for_tokens(n_tokens)),
       own_act(n_tokens <= kTileTokens),
-      from_packed(own_act && format.multiply_packed != nullptr),
+      from_packed(n_tokens <= format.packed_tokens),
       act_layout(from_packed ? format.packed_act : format.act),
       n_slots(act_layout.room(n_tokens)),
       n_chunks((n_cols + act_layout.chunk_k - 1) / act_layout.chunk_k),

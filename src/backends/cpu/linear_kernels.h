@@ -84,6 +84,7 @@ struct LinearFormat {
   /// Called by each thread before and after its products, if not nullptr.
   void (*enter)() = nullptr;
   void (*leave)() = nullptr;
+  int packed_tokens = 0;  // that multiply_packed takes, at most
 
   const LinearFormat& for_tokens(int64_t n) const { return many && n >= kManyTokens ? *many : *this; }
 };

@@ -1,6 +1,6 @@
 // 16 lanes in two ymm registers; the names of simd_avx512.h. Included inside a target region: no standard headers here.
 
-constexpr bool kPackedProducts = true;         // few tokens are multiplied straight from packed lines
+constexpr int kPackedTokens = 6;               // that are multiplied straight from packed lines, at most
 constexpr int kTilePanels = 1;                 // 6 tokens x 16 rows fill the registers
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 

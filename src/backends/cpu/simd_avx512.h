@@ -1,7 +1,7 @@
 // 16 lanes in one zmm register. The same names exist in simd_avx2.h and simd_generic.h; kernels/*.inl.h are written
 // against them. Included inside a target region and the namespace of the instruction set: no standard headers here.
 
-constexpr bool kPackedProducts = true;  // few tokens are multiplied straight from packed lines
+constexpr int kPackedTokens = 6;  // that are multiplied straight from packed lines, at most
 constexpr int kTilePanels = 2;
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 

@@ -1,7 +1,7 @@
 // 16 lanes in an array, for any processor and as the plain twin of the others; the names of simd_avx512.h.
 // Plain loops the compiler may vectorise; fma is the C library's, with one rounding like the instruction.
 
-constexpr bool kPackedProducts = false;  // few tokens go through panels too: half the code to compile
+constexpr int kPackedTokens = 0;  // few tokens go through panels too: half the code to compile
 constexpr int kTilePanels = 2;
 #define PHIAL_UNROLL  // sums lie in memory: unrolled loops would only be long
 

@@ -2,8 +2,8 @@
 // standard headers here. SDOT multiplies signed bytes, so levels are stored signed, and it takes one dword of four
 // activations from a register by lane: no broadcasts.
 
-constexpr bool kPackedProducts = true;         // few tokens are multiplied straight from packed lines
-constexpr int kTilePanels = 1;                 // 6 tokens x 16 rows fill the registers
+constexpr int kPackedTokens = 2;  // that are multiplied straight from packed lines, at most; more are fewer instructions unpacked
+constexpr int kTilePanels = 1;    // 6 tokens x 16 rows fill the registers
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 
 struct F32x16 {

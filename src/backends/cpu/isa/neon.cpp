@@ -5,6 +5,7 @@
 #include <arm_neon.h>
 
 // To the end of the file: templates are instantiated there, and must be inside the region.
+#pragma GCC optimize("no-schedule-insns")  // before registers are given out: it spills the sums of tiles
 #pragma GCC target("arch=armv8.2-a+dotprod")
 
 namespace phial::cpu {

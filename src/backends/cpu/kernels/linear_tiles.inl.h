@@ -342,23 +342,26 @@ template <int T>
 struct TokenCount {
   static constexpr int value = T;
 };
-/// call(TokenCount<n>) for n in 1..kTileTokens.
+/// call(TokenCount<n>) for n in 1..kPackedTokens.
 template <class Call>
 inline void with_token_count(int n, Call call) {
-  static_assert(kTileTokens == 6);
+  static_assert(kPackedTokens <= kTileTokens && kTileTokens == 6);
+  const auto call_with = [&call]<int T>(TokenCount<T> count) {
+    if constexpr (T <= kPackedTokens) call(count);
+  };
   switch (n) {
     case 1:
-      return call(TokenCount<1>());
+      return call_with(TokenCount<1>());
     case 2:
-      return call(TokenCount<2>());
+      return call_with(TokenCount<2>());
     case 3:
-      return call(TokenCount<3>());
+      return call_with(TokenCount<3>());
     case 4:
-      return call(TokenCount<4>());
+      return call_with(TokenCount<4>());
     case 5:
-      return call(TokenCount<5>());
+      return call_with(TokenCount<5>());
     default:
-      return call(TokenCount<6>());
+      return call_with(TokenCount<6>());
   }
 }
 
@@ -372,7 +375,7 @@ void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blo
 
 template <class F>
 constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
-  if constexpr (kPackedProducts)
+  if constexpr (kPackedTokens > 0)
     return multiply_packed<F>;
   else
     return nullptr;
@@ -394,7 +397,7 @@ void multiply_pair(const std::byte* const (&panels)[2], int64_t n_blocks, const 
 
 template <class F>
 constexpr auto multiply_pair_or_null() -> decltype(&multiply_pair<F>) {
-  if constexpr (kPackedProducts && requires { F::kLineBytes; })
+  if constexpr (kPackedTokens > 0 && requires { F::kLineBytes; })
     return multiply_pair<F>;
   else
     return nullptr;
@@ -421,15 +424,17 @@ template <DType D>
 constexpr LinearFormat linear_format() {
   if constexpr (requires { sizeof(FormatKernels<D>); }) {
     using F = FormatKernels<D>;
-    return {D,
-            F::kPack,
-            F::kAct,
-            F::kPackedAct,
-            sizeof(typename F::Panel),
-            unpack<F>,
-            multiply<F>,
-            multiply_packed_or_null<F>(),
-            multiply_pair_or_null<F>()};
+    LinearFormat format{D,
+                        F::kPack,
+                        F::kAct,
+                        F::kPackedAct,
+                        sizeof(typename F::Panel),
+                        unpack<F>,
+                        multiply<F>,
+                        multiply_packed_or_null<F>(),
+                        multiply_pair_or_null<F>()};
+    format.packed_tokens = kPackedTokens;
+    return format;
   } else {
     return {.dtype = D};
   }

@@ -16,6 +16,35 @@ constexpr int kTokenVectors = T;
 constexpr int kHalfLine = 32;
 #endif
 
+/// sum += w times lane `lane` of x.
+inline float32x4_t fma_lane(float32x4_t sum, float32x4_t w, float32x4_t x, unsigned lane) {
+  switch (lane) {  // known to the compiler
+    case 0:
+      return vfmaq_laneq_f32(sum, w, x, 0);
+    case 1:
+      return vfmaq_laneq_f32(sum, w, x, 1);
+    case 2:
+      return vfmaq_laneq_f32(sum, w, x, 2);
+    default:
+      return vfmaq_laneq_f32(sum, w, x, 3);
+  }
+}
+/// sum += low words times word 2 `lane` of x + high words times the next.
+inline int32x4_t fma_words(int32x4_t sum, int16x4_t low, int16x4_t high, int16x8_t x, unsigned lane) {
+  switch (lane) {
+    case 0:
+      return vmlal_laneq_s16(vmlal_laneq_s16(sum, low, x, 0), high, x, 1);
+    case 1:
+      return vmlal_laneq_s16(vmlal_laneq_s16(sum, low, x, 2), high, x, 3);
+    case 2:
+      return vmlal_laneq_s16(vmlal_laneq_s16(sum, low, x, 4), high, x, 5);
+    default:
+      return vmlal_laneq_s16(vmlal_laneq_s16(sum, low, x, 6), high, x, 7);
+  }
+}
+/// The register that dword i of those at p lies in, lane i % 4; what is behind the last dword may be read.
+inline int32x4_t load_four(const std::byte* p, int i) { return load_quarter(reinterpret_cast<const uint8_t*>(p) + i / 4 * 16); }
+
 template <class Vector, int T>
 struct HalfTile {
   Vector v[kRowVectors][kTokenVectors<T>];
@@ -66,11 +95,11 @@ inline int32x4_t load_tokens(const std::byte* p, int j) {
 }
 
 /// Rows 4 q to 4 q + 3 of token t.
-template <int T>
-inline float32x4_t four_rows(const FloatTile<T>& tile, int q, int t) {
+template <class Vector, int T>
+inline Vector four_rows(const HalfTile<Vector, T>& tile, int q, int t) {
 #ifdef PHIAL_I8MM
-  const float32x4_t a = tile.v[2 * q][t / 2], b = tile.v[2 * q + 1][t / 2];
-  return t % 2 == 0 ? vuzp1q_f32(a, b) : vuzp2q_f32(a, b);
+  const int32x4_t a = int32x4_t(tile.v[2 * q][t / 2]), b = int32x4_t(tile.v[2 * q + 1][t / 2]);
+  return Vector(t % 2 == 0 ? vuzp1q_s32(a, b) : vuzp2q_s32(a, b));
 #else
   return tile.v[q][t];
 #endif
@@ -134,32 +163,40 @@ inline void start_tile(const ActRecord<T>& act, int i, IntTile<T>& sum) {
 /// t = I d (+ M m); acc = fma(t, s, acc), for the 8 rows that begin at `row`.
 template <class F, class Panel, int T>
 inline void end_group(const Panel& panel, int row, const IntTile<T>& sum, const ActRecord<T>& act, int g, float* acc) {
-  FloatTile<T> value;
-  float32x4_t d[kRowVectors];
-  load_rows(panel.d + row, d);
-  change_tile(value, [&](float32x4_t& v, int i, int j) { v = vmulq_f32(vcvtq_f32_s32(sum.v[i][j]), d[i]); });
-  if constexpr (Panel::kMin) {
-    constexpr int n_pairs = F::kGroup / Panel::kSub / 2;
-    IntTile<T> mins;
-    change_tile(mins, [](int32x4_t& v, int, int) { v = vdupq_n_s32(0); });
+  constexpr int n_pairs = Panel::kMin ? F::kGroup / Panel::kSub / 2 : 0;
+  const std::byte *scales = act.scales + g * T * 4, *aux = act.aux + g * n_pairs * T * 4;
+  PHIAL_UNROLL
+  for (int q = 0; q < 2; ++q, row += 4) {
+    memory_barrier();  // else loads come too early, and sums are spilled
+    float32x4_t value[T];
+    const float32x4_t d = vld1q_f32(panel.d + row);
     PHIAL_UNROLL
-    for (int p = 0; p < n_pairs; ++p) {
-      int32x4_t pair[kRowVectors];
-      load_rows(panel.min_pairs[g * n_pairs + p] + row, pair);
-      change_tile(mins, [&](int32x4_t& v, int i, int j) {
-        v = dot_words(v, pair[i], load_tokens(act.aux + (g * n_pairs + p) * T * 4, j));
-      });
+    for (int t = 0; t < T; ++t) value[t] = vmulq_f32(vcvtq_f32_s32(four_rows(sum, q, t)), d);
+    if constexpr (Panel::kMin) {
+      int32x4_t mins[T];
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) mins[t] = vdupq_n_s32(0);
+      PHIAL_UNROLL
+      for (int p = 0; p < n_pairs; ++p) {
+        const int32x4_t pair = vld1q_s32(panel.min_pairs[g * n_pairs + p] + row);
+        const int16x4_t low = vmovn_s32(pair), high = vshrn_n_s32(pair, 16);
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) {
+          const int i = p * T + t;
+          mins[t] = fma_words(mins[t], low, high, vreinterpretq_s16_s32(load_four(aux, i)), static_cast<unsigned>(i % 4));
+        }
+      }
+      const float32x4_t m = vld1q_f32(panel.m + row);
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) value[t] = vfmaq_f32(value[t], vcvtq_f32_s32(mins[t]), m);
     }
-    float32x4_t m[kRowVectors];
-    load_rows(panel.m + row, m);
-    change_tile(value, [&](float32x4_t& v, int i, int j) { v = vfmaq_f32(v, vcvtq_f32_s32(mins.v[i][j]), m[i]); });
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) {
+      float* at = acc + t * 16 + row;
+      const float32x4_t four = vreinterpretq_f32_s32(load_four(scales, t));
+      vst1q_f32(at, fma_lane(vld1q_f32(at), value[t], four, static_cast<unsigned>(t % 4)));
+    }
   }
-  FloatTile<T> total;
-  load_sums<T>(acc + row, total);
-  change_tile(total, [&](float32x4_t& v, int i, int j) {
-    v = vfmaq_f32(v, value.v[i][j], vreinterpretq_f32_s32(load_tokens(act.scales + g * T * 4, j)));
-  });
-  store_sums<T>(acc + row, total);
 }
 
 template <class F, int R, int T, int kSub, bool kMin>
@@ -210,6 +247,7 @@ requires(kTilePanels == 1) inline void multiply_tile(const BlockPanel<kMin>* pan
       IntTile<T> sum;
       start_tile<F>(act, b, sum);
       add_products<8>(panel->q[0] + row / kHalfRows * kHalfLine, act, b * 8, sum);
+      memory_barrier();
       float32x4_t d[kRowVectors], m[kRowVectors];
       load_rows(panel->d[b] + row, d);
       if constexpr (kMin) load_rows(panel->m[b] + row, m);
@@ -220,20 +258,6 @@ requires(kTilePanels == 1) inline void multiply_tile(const BlockPanel<kMin>* pan
       });
     }
     store_sums<T>(acc + row, total);
-  }
-}
-
-/// sum += w times lane `lane` of x.
-inline float32x4_t fma_lane(float32x4_t sum, float32x4_t w, float32x4_t x, unsigned lane) {
-  switch (lane) {  // known to the compiler
-    case 0:
-      return vfmaq_laneq_f32(sum, w, x, 0);
-    case 1:
-      return vfmaq_laneq_f32(sum, w, x, 1);
-    case 2:
-      return vfmaq_laneq_f32(sum, w, x, 2);
-    default:
-      return vfmaq_laneq_f32(sum, w, x, 3);
   }
 }
 
