@@ -29,7 +29,7 @@ def panel(axes, names, ours, peer, limits, wanted, labels, title, unit):
     axes.set_ylim(0, 1.12 * max(*limits, *ours, *peer))
 
 
-def draw(figures, limits, wanted, results, out):
+def draw(figures, wanted, results, out):
     """figures: report.figures of each row; wanted: its bars. Prefill in tokens/s, decode in GB/s of weights read."""
     names = [f["name"].replace(" (", "\n(") for f in figures]
     picture, (top, bottom) = plt.subplots(2, 1, figsize=(max(6.0, 1.15 * len(names) + 1.5), 7.2), layout="constrained")
@@ -37,7 +37,7 @@ def draw(figures, limits, wanted, results, out):
     panel(top, names, [f["prefill"] for f in figures], [f["peer_prefill"] for f in figures], limit,
           [w[0] * tokens for w, tokens in zip(wanted, limit)], [(f"{f['prefill_share']:.0%}", f"{f['peer_prefill_share']:.0%}") for f in figures],
           f"Prefill of {results['n_prompt']} tokens, with shares of the arithmetic peak", "tokens/s")
-    limit = [limits["best_read"] / 1e9] * len(figures)
+    limit = [f["gb"] / f["decode_share"] for f in figures]
     panel(bottom, names, [f["gb"] for f in figures], [f["peer_gb"] for f in figures], limit, [w[2] * gb for w, gb in zip(wanted, limit)],
           [(f"{f['decode_share']:.0%}", f"{f['peer_gb'] / gb:.0%}") for f, gb in zip(figures, limit)],
           "Decode, with shares of the memory's read rate", "GB/s of weights")

@@ -3,8 +3,9 @@
 
 The model is a GGUF of Phi-3.5-mini's shape with random weights (speed depends on shapes and types, not on values), made by
 the shared tool; --layers makes a smaller one, --source takes another F16 file. Samples are kept in --results, one entry per type, so that
-types may be measured in pieces; the report is made of all of them. The machine's limits are measured again before each type, and a share is
-taken of the best reading: neighbours disturb a reading downwards only.
+types may be measured in pieces; the report is made of all of them. The machine's limits are measured again before each pair of runs. Neighbours
+disturb a reading downwards only, so a share is taken of the best one: of the peaks over all types, of the read rate, which changes with
+the hour, over the type's own.
 """
 import argparse
 import json
@@ -98,9 +99,10 @@ class Bench:
     def measure(self, name):
         a = self.a
         model = self.model(name)
-        entry = {"type": name, "isa": a.isa, "limits": [self.limits()], "load": os.getloadavg()[0], "file_mib": model.stat().st_size / 2**20,
+        entry = {"type": name, "isa": a.isa, "limits": [], "load": os.getloadavg()[0], "file_mib": model.stat().st_size / 2**20,
                  "phial": [], "peer": [], "long": [], "quantize": []}
         for _ in range(a.runs):
+            entry["limits"].append(self.limits())
             entry["phial"].append(self.ours(model))
             entry["peer"].append(self.theirs(model))
         for _ in range(a.long_runs):

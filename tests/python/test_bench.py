@@ -78,17 +78,18 @@ def entry(name, isa="", **ours):
 
 
 def test_figures_and_missed_bars(bench_module):
-    """Shares are taken of the best reading over the run; a figure under its bar is bold and named with its reason."""
+    """Shares are taken of the best peak over all types and of the best read rate during the type; a figure under its bar is bold and named with its reason."""
     import bars
 
     results = {"entries": {"a": entry("Q4_0"), "b": entry("BF16", first_token=2.5)}, "model": "m", "peer": "0", "threads": 2, "runs": 1, "n_prompt": 512,
                "n_long": 8192, "n_together": 8}
+    results["entries"]["a"]["limits"].insert(0, {**results["entries"]["b"]["limits"][0], "best_read": 1e10, "int8_vnni_ops": 9e11})
     results["entries"]["b"]["limits"][0]["best_read"] = 4e10
     f = bench_module.figures(results, results["entries"]["a"])
-    assert f["prefill_share"] == pytest.approx(0.2) and f["decode_share"] == pytest.approx(0.25) and f["gb"] == 10
+    assert f["prefill_share"] == pytest.approx(0.2) and f["decode_share"] == pytest.approx(0.5) and f["gb"] == 10
     assert f["prefill_ratio"] == 5 and f["decode_ratio"] == 1.25 and f["together"] == 5 and f["peer_together"] == 3 and f["long_share"] == 0.65
     assert bench_module.figures(results, results["entries"]["b"])["prefill_share"] == pytest.approx(0.4)  # of bf16
-    text, _, _ = bench_module.render(results, "p.svg")
+    text, _ = bench_module.render(results, "p.svg")
     assert rows_of(text, "Prefill of 512 tokens")["Q4_0"] == ["100.0", "**20% int8**", "75%", "20.0", "4%", "5.00", "2.4", "65.0", "**65%**", "70%"]
     missed = rows_of(text, "Missed bars")
     assert missed[bars.NAMES["prefill_share"]][0] == "Q4_0 20%, BF16 40%" and missed[bars.NAMES["first_token"]][0] == "BF16 2.50"
