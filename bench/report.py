@@ -24,6 +24,10 @@ def best_read(entry):
     return max(reading["best_read"] for reading in entry["limits"])
 
 
+def fewest_layers(results):
+    return min(entry["layers"] for entry in results["entries"].values())
+
+
 def peak(limits, name):
     """Of the arithmetic that this type's bar is a share of: (operations per second, its name)."""
     if name not in FLOATS:
@@ -42,7 +46,8 @@ def figures(results, entry):
     limits = best_limits(results)
     ops, unit = peak(limits, entry["type"])
     ours = entry["phial"][-1]
-    f = {"name": entry["type"] + (f" ({entry['isa']})" if entry["isa"] else ""), "unit": unit}
+    also = [entry["isa"]] * bool(entry["isa"]) + [f"{entry['layers']} layers"] * (entry["layers"] != fewest_layers(results))
+    f = {"name": entry["type"] + (f" ({', '.join(also)})" if also else ""), "unit": unit}
     for key in ("prefill", "decode", "first_token"):
         f[key], f["peer_" + key] = median("phial", key), median("peer", key)
     f["prefill_share"] = 2 * f["prefill"] * ours["matrix_values"] / ops if ops > 0 else 0
@@ -63,19 +68,25 @@ def figures(results, entry):
     return f
 
 
+def disturbed(results, entry):
+    """Other programs had a good part of the cores: the entry's own readings of the peak lie far below the best."""
+    return max(reading["f32_flops"] for reading in entry["limits"]) < 0.8 * best_limits(results)["f32_flops"]
+
+
 def summary(results, entry):
     f = figures(results, entry)
-    return (f"{f['name']}: prefill {f['prefill']:.1f} tokens/s, {f['prefill_share']:.0%} of {f['unit']}, {f['prefill_ratio']:.2f} times; decode "
+    return (("the machine was busy, measure this type again: " if disturbed(results, entry) else "") +
+            f"{f['name']}: prefill {f['prefill']:.1f} tokens/s, {f['prefill_share']:.0%} of {f['unit']}, {f['prefill_ratio']:.2f} times; decode "
             f"{f['decode']:.2f}, {f['decode_share']:.0%} of the read rate, {f['decode_ratio']:.2f} times; together {f['together']:.1f}")
 
 
 def ordered(results):
     order = list(bars.BARS)
-    return sorted(results["entries"].values(), key=lambda e: (order.index(e["type"]), e["isa"]))
+    return sorted(results["entries"].values(), key=lambda e: (e["layers"], order.index(e["type"]), e["isa"]))
 
 
-def table(head, rows):
-    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+def table(head, rows, align="---:"):
+    return ["| " + " | ".join(head) + " |", "|---|" + f"{align}|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
 def against_bar(entry, f, measure, text):
@@ -128,7 +139,7 @@ def missed(rows):
                 found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure)), []).append(f"{f['name']} {value}")
     if not found:
         return []
-    return ["## Missed bars", ""] + table(["figure", "types", "why"], [[name, ", ".join(types), why] for (name, why), types in found.items()])
+    return ["## Missed bars", ""] + table(["figure", "types", "why"], [[name, ", ".join(types), why] for (name, why), types in sorted(found.items())], "---")
 
 
 def render(results, plot_name):
@@ -139,7 +150,8 @@ def render(results, plot_name):
         if limits[key] > 0]
     loads = [entry["load"] for entry, _ in rows]
     text = ["# Benchmarks", "", f"![Prefill and decode per type beside llama.cpp]({plot_name})", "",
-            f"Machine: {limits['machine']}, {results['threads']} threads, load before the runs {min(loads):.1f} to {max(loads):.1f}. Model: {results['model']}. The peer is "
+            f"Machine: {limits['machine']}, {results['threads']} threads, load before the runs {min(loads):.1f} to {max(loads):.1f}. Model: {results['model']}, "
+            f"{fewest_layers(results)} layers where no other number stands. The peer is "
             f"llama.cpp in llama-cpp-python {results['peer']}, built on this machine, on the same files. Medians of {results['runs']} alternating runs. "
             "Figures under their bar are bold.", "",
             f"Measured limits (best of {limits['n_readings']} readings, one before each pair of runs): {', '.join(peaks)}, memory read {limits['least_read'] / 1e9:.1f} to "

@@ -2,8 +2,8 @@
 """Speed beside llama.cpp on the same files in alternating runs; writes docs/benchmarks.md and docs/benchmarks.svg (make bench-peers).
 
 The model is a GGUF of Phi-3.5-mini's shape with random weights (speed depends on shapes and types, not on values), made by
-the shared tool; --layers makes a smaller one, --source takes another F16 file. Samples are kept in --results, one entry per type, so that
-types may be measured in pieces; the report is made of all of them. The machine's limits are measured again before each pair of runs. Neighbours
+the shared tool; --layers makes a smaller one, --source takes another F16 file. Samples are kept in --results, one entry per type, number of layers
+and forced instruction set, so that they may be measured in pieces; the report is made of all of this machine. The machine's limits are measured again before each pair of runs. Neighbours
 disturb a reading downwards only, so a share is taken of the best one: of the peaks over all types, of the read rate, which changes with
 the hour, over the type's own.
 """
@@ -99,7 +99,7 @@ class Bench:
     def measure(self, name):
         a = self.a
         model = self.model(name)
-        entry = {"type": name, "isa": a.isa, "limits": [], "load": os.getloadavg()[0], "file_mib": model.stat().st_size / 2**20,
+        entry = {"type": name, "isa": a.isa, "layers": a.layers, "limits": [], "load": os.getloadavg()[0], "file_mib": model.stat().st_size / 2**20,
                  "phial": [], "peer": [], "long": [], "quantize": []}
         for _ in range(a.runs):
             entry["limits"].append(self.limits())
@@ -128,7 +128,7 @@ def main():
     ap.add_argument("--together", type=int, default=8, help="sequences decoded together")
     ap.add_argument("--isa", default="", help="instruction set forced in Phial; the row says so")
     ap.add_argument("--peer-python", default=sys.executable, help="Python whose llama-cpp-python is the peer, for example one built for AVX2 alone")
-    ap.add_argument("--results", default="", help="JSON file of all samples [WORK/results_LAYERS.json]")
+    ap.add_argument("--results", default="", help="JSON file of all samples [beside --out]")
     ap.add_argument("--out", default=str(ROOT / "docs" / "benchmarks.md"))
     a = ap.parse_args()
     unknown = [t for t in a.types.split(",") if t and t not in FTYPES]
@@ -136,16 +136,17 @@ def main():
         sys.exit(f"error: --types: {unknown[0]} is not one of {', '.join(FTYPES)}")
 
     bench = Bench(a)
-    kept = pathlib.Path(a.results) if a.results else bench.work / f"results_{a.layers}.json"
+    kept = pathlib.Path(a.results or pathlib.Path(a.out).with_suffix(".json"))
     results = json.loads(kept.read_text()) if kept.exists() else {"entries": {}}
     if a.types:
         bench.make_source()
         version = output([a.peer_python, "-c", "import llama_cpp; print(llama_cpp.__version__)"]).strip()
-        model = f"Phi-3.5-mini's shape, {a.layers} layers, random weights" if not a.source else bench.source.name
+        model = bench.source.name if a.source else "Phi-3.5-mini's shape with random weights"
         results.update(model=model, peer=version, threads=a.threads, runs=a.runs, n_prompt=a.n_prompt, n_long=a.n_long, n_together=a.together)
     for name in filter(None, a.types.split(",")):
         entry = bench.measure(name)
-        results["entries"][f"{name} {a.isa}".strip()] = entry
+        results["entries"] = {key: e for key, e in results["entries"].items() if e["limits"][-1]["machine"] == entry["limits"][-1]["machine"]}
+        results["entries"][f"{name} {a.layers} {a.isa}".strip()] = entry
         kept.write_text(json.dumps(results, indent=1))
         print(report.summary(results, entry), flush=True)
     report.write(results, pathlib.Path(a.out))
