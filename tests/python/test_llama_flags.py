@@ -210,7 +210,9 @@ def test_of_flags_that_contradict_the_last_wins(models):
 
 def test_lists_of_bench_may_be_repeated(models):
     p = run("bench", "-m", models("q8_0"), "-p", "4", "-p", "8,12", "-n", "0", "-r", "1", "--no-limits", "-o", "jsonl")
-    assert [json.loads(line)["n_prompt"] for line in p.stdout.splitlines()] == [4, 8, 12]
+    rows = [json.loads(line) for line in p.stdout.splitlines()]
+    assert [row["n_prompt"] for row in rows] == [4, 8, 12]
+    assert rows[0]["model_type"] == "phi3 8.9M Q8_0"
 
 
 def test_simple_io_reads_lines(models):
