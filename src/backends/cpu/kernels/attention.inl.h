@@ -263,6 +263,13 @@ inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t til
   return first < end;
 }
 
+/// Asks for part i of n of one head of a page.
+inline void prefetch_head(const std::byte* page, int64_t head_at, int32_t head_dim, DType dtype, int i, int n) {
+  const int64_t value_bytes = dtype == DType::f32 ? 4 : dtype == DType::f16 ? 2 : 1;
+  const int64_t begin = head_at * value_bytes, lines = kTile * head_dim * value_bytes / 64;
+  for (int64_t line = lines * i / n; line < lines * (i + 1) / n; ++line) __builtin_prefetch(page + begin + line * 64, 0, 2);
+}
+
 inline void attention_split(const AttentionTask& task) {
   const KvLayer& kv = *task.kv;
   const int32_t head_dim = kv.head_dim;
@@ -290,6 +297,10 @@ inline void attention_split(const AttentionTask& task) {
     }
     int row = 0;
     for (int b = 0; b < n_blocks; ++b) {
+      if (tile + 1 < task.end_tile) {
+        prefetch_head(kv.k + task.pages[tile + 1] * k_bytes, head_at, head_dim, kv.k_dtype, b, n_blocks);
+        prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
+      }
       block.queries = task.queries + row;
       block.n = (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b);
       int first, end;
