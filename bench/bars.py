@@ -47,11 +47,13 @@ REASONS = {
     "prefill_ratio": {
         "": "this llama.cpp on Zen 5 reaches more of the peak than the one that the bar was set on (Q5_K 38 % against 9 %, Q6_K 34 % against 13 %, Q3_K 27 % against 13 %)",
         "F16": "products in f32 keep all bits of F16",
+        "BF16": "llama.cpp multiplies in bf16 too, at half of the peak",
     },
     "decode_share": {"": _MEMORY},
     "decode_ratio": {
         "Q6_K": "one core reads its lines at 46 GB/s (linear_bench), so the products are not it; two threads are not profiled yet",
-        "": "llama.cpp reads 25 GB/s here, 19 on the machine of the bar",
+        "Q3_K_M": "llama.cpp reads 25 GB/s here, 19 on the machine of the bar",
+        "Q5_K_M": "llama.cpp reads 31 GB/s here, 25 on the machine of the bar",
     },
     "together": {"": "8 tokens are more than the 6 that kernels take straight from packed lines: weights are unpacked to panels first, and arithmetic is no longer free"},
     "long_share": {"": "attention over long texts: its products are f32"},
