@@ -89,6 +89,7 @@ class Model {
     std::vector<int32_t> prompt;
     SamplerParams sampling;
     int64_t n_predict = -1;
+    std::function<void(int32_t)> on_token{};  // told of each token between steps; may be empty
   };
   struct GenerateResult {
     std::vector<int32_t> tokens;  // an end-of-generation token included

@@ -106,26 +106,26 @@ std::vector<int32_t> filler(int n, int32_t vocab_size) {
   return ids;
 }
 
-/// Several sequences decoded together: what n_gen tokens of each take beyond the prompts and the first token of each.
+/// Several sequences decoded together: what n_gen tokens of each take after the step that reads all beginnings.
 void measure_parallel(Model& model, Row& row, int repetitions, bool warm_up) {
   const Test& t = row.test;
   SamplerParams greedy;
   greedy.temperature = 0;
   greedy.ignore_eos = true;
   const auto ids = filler(t.n_parallel * (t.n_depth + 1), row.info.vocab_size);
-  std::vector<Model::GenerateRequest> requests;
-  for (auto at = ids.begin(); at < ids.end(); at += t.n_depth + 1) requests.push_back({{at, at + t.n_depth + 1}, greedy, 1});
-  const auto timed = [&](int n_predict) {
-    for (auto& request : requests) request.n_predict = n_predict;
-    const double begin = now_seconds();
-    for (const auto& result : model.generate(requests))
-      if (!result.error.empty()) throw phial::Error(ErrorCode::internal, result.error);
-    return now_seconds() - begin;
+  int n_tokens = 0;
+  double begin = 0;
+  const auto count = [&](int32_t) {
+    if (++n_tokens == t.n_parallel) begin = now_seconds();
   };
   for (int r = warm_up ? -1 : 0; r < repetitions && !g_interrupted; ++r) {
-    const double first = timed(1);
-    if (r < 0) continue;
-    row.seconds.push_back(timed(1 + t.n_gen) - first);
+    std::vector<Model::GenerateRequest> requests;
+    for (auto at = ids.begin(); at < ids.end(); at += t.n_depth + 1)
+      requests.push_back({{at, at + t.n_depth + 1}, greedy, 1 + (r < 0 ? 1 : t.n_gen), count});
+    n_tokens = 0;
+    for (const auto& result : model.generate(requests))
+      if (!result.error.empty()) throw phial::Error(ErrorCode::internal, result.error);
+    if (r >= 0) row.seconds.push_back(now_seconds() - begin);
   }
 }
 

@@ -111,6 +111,7 @@ class Scheduler {
       r.sampler.accept(id);
       r.sequence.tokens.push_back(id);
       result.tokens.push_back(id);
+      if (requests_[r.index].on_token) requests_[r.index].on_token(id);
       if (r.n_left > 0) --r.n_left;
       if (engine_.tokenizer->is_end_of_generation(id))
         finish(r, StopReason::end_of_generation);

@@ -159,7 +159,10 @@ TEST_CASE("requests that cannot run fail alone") {
   requests[1].prompt = text_of(65);
   requests[2].prompt[4] = 1000;
   requests[3].n_predict = 0;
+  std::vector<int32_t> told;
+  for (auto& r : requests) r.on_token = [&told](int32_t id) { told.push_back(id); };
   const auto results = model->generate(requests);
+  CHECK(told == results[4].tokens);
   CHECK(results[0].error.starts_with("ARGUMENT: "));
   CHECK(results[1].error.starts_with("CONTEXT: "));
   CHECK(results[2].error.starts_with("TOKEN: "));
