@@ -63,7 +63,8 @@ int main(int argc, char** argv) {
   fmt::print("{}\n{}; int8 {:.0f} GOP/s, bf16 {:.0f} GFLOP/s, f32 {:.0f} GFLOP/s, read {:.1f} GB/s\n", limits.machine,
              device->description(), limits.int8_ops() / 1e9, limits.best_bf16() / 1e9, limits.f32_flops / 1e9,
              limits.best_read() / 1e9);
-  fmt::print("{:6} {:8} {:>10} {:>8} {:>8} {:>8}\n", "format", "shape", "prefill", "of peak", "decode", "of DRAM");
+  fmt::print("{:6} {:8} {:>10} {:>8} {:>8} {:>8} {:>10}\n", "format", "shape", "prefill", "of peak", "decode", "of DRAM",
+             "8 tokens");
 
   std::vector<std::byte> room(1 << 20);
   Workspace workspace(room.data(), room.size());
@@ -91,9 +92,10 @@ int main(int argc, char** argv) {
       };
       const double bytes = static_cast<double>(device->weight_bytes(dtype, shape.n_rows, shape.n_cols, WeightUse::matrix));
       const double ops = 2.0 * static_cast<double>(shape.n_rows * shape.n_cols);
-      const double prefill = ops * n_tokens / best(n_tokens, 6), decode = bytes / best(1, 40);
-      fmt::print("{:6} {:8} {:7.0f} G/s {:6.1f} % {:4.1f} GB/s {:6.1f} %\n", format_info(dtype).text, shape.name, prefill / 1e9,
-                 peak > 0 ? 100 * prefill / peak : 0, decode / 1e9, 100 * decode / limits.best_read());
+      const double prefill = ops * n_tokens / best(n_tokens, 6), one = best(1, 40), decode = bytes / one;
+      fmt::print("{:6} {:8} {:7.0f} G/s {:6.1f} % {:4.1f} GB/s {:6.1f} % {:8.1f} x\n", format_info(dtype).text, shape.name,
+                 prefill / 1e9, peak > 0 ? 100 * prefill / peak : 0, decode / 1e9, 100 * decode / limits.best_read(),
+                 8 * one / best(8, 20));
     }
   }
   return 0;

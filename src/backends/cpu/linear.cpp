@@ -1,6 +1,6 @@
 // Matrix products: loading of matrices and the linear operations.
 //
-// One parallel region: the activations are normalized if asked and quantized tile by tile (a single tile by every thread for
+// One parallel region: the activations are normalized if asked and quantized tile by tile (one or two tiles by every thread for
 // itself, without a barrier), then threads take blocks of two panels (32 rows; a gate panel and its up panel where SwiGLU
 // follows). For each chunk of k the block is unpacked into first-level cache and multiplied with all tokens, whose sums lie in
 // second-level cache.
@@ -28,9 +28,10 @@ const PackedMatrix& packed(const Weight& w) { return static_cast<const PackedMat
 LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, const PanelLayout& layout, bool is_packed,
                                          bool normalizes, int64_t n_cols, int64_t n_tokens, int n_threads)
     : format(packed_format.for_tokens(n_tokens)),
-      own_act(n_tokens <= kTileTokens),
-      from_packed(n_tokens <= format.packed_tokens),
+      own_act(n_tokens <= 2 * kTileTokens),
+      from_packed(n_tokens <= format.packed_tokens * format.packed_tiles),
       act_layout(from_packed ? format.packed_act : format.act),
+      tile_tokens(from_packed && n_tokens > format.packed_tokens ? (n_tokens + 1) / 2 : act_layout.tile_tokens()),
       n_slots(act_layout.room(n_tokens)),
       n_chunks((n_cols + act_layout.chunk_k - 1) / act_layout.chunk_k),
       chunk_stride(n_slots * act_layout.token_bytes()),
@@ -144,7 +145,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
   const LinearScratchLayout at(job.w->format(), layout, job.w->is_packed(), job.norm != nullptr, n_cols, n_tokens, pool_.size());
   const LinearFormat& format = at.format;
   const int64_t blocks_per_chunk = format.act.chunk_k / format_info(format.dtype).block_values;
-  const int64_t tile_tokens = at.act_layout.tile_tokens(), n_tiles = (n_tokens + tile_tokens - 1) / tile_tokens;
+  const int64_t tile_tokens = at.tile_tokens, n_tiles = (n_tokens + tile_tokens - 1) / tile_tokens;
   std::byte* const scratch = linear_scratch_->take(at.total_bytes);
   std::byte* const thread_scratch = scratch + (at.own_act ? 0 : at.act_bytes);
 
@@ -180,7 +181,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       kernels.quantize_tile(at.act_layout, rows, stride, n, n_cols, act + t * at.act_layout.token_bytes(), at.chunk_stride);
     };
     if (at.own_act) {
-      quantize(0);
+      for (int64_t tile = 0; tile < n_tiles; ++tile) quantize(tile);
     } else {
       for (int64_t tile = worker; tile < n_tiles; tile += pool_.size()) quantize(tile);
       pool_.barrier(worker);
@@ -197,14 +198,20 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       const std::byte* source[kMaxPanels] = {};
       for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(panel[p], packed_scratch + p * aligned(layout.panel_bytes));
       std::memset(sums, 0, static_cast<size_t>(at.n_slots * n_panels * kPanelRows) * sizeof(float));
-      if (at.from_packed && n_panels == 2 && format.multiply_pair) {
-        format.multiply_pair({source[0], source[1]}, layout.n_blocks, act, at.chunk_stride, static_cast<int>(n_tokens),
-                             {panel_sums[0], panel_sums[1]});
-      } else if (at.from_packed) {
-        for (int p = 0; p < n_panels; ++p) {
-          const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
-          format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, act, at.chunk_stride,
-                                 static_cast<int>(n_tokens), panel_sums[p]);
+      if (at.from_packed) {
+        for (int64_t t = 0; t < n_tokens; t += tile_tokens) {
+          const int n = static_cast<int>(std::min(tile_tokens, n_tokens - t));
+          const std::byte* const record = act + t * at.act_layout.token_bytes();
+          float* const to[kMaxPanels] = {panel_sums[0] + t * kPanelRows, panel_sums[1] + t * kPanelRows};
+          if (n_panels == 2 && format.multiply_pair) {
+            format.multiply_pair({source[0], source[1]}, layout.n_blocks, record, at.chunk_stride, n, {to[0], to[1]});
+            continue;
+          }
+          for (int p = 0; p < n_panels; ++p) {
+            const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
+            format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, record, at.chunk_stride,
+                                   n, to[p]);
+          }
         }
       } else {
         for (int64_t c = 0; c < at.n_chunks; ++c) {

@@ -85,6 +85,7 @@ struct LinearFormat {
   void (*enter)() = nullptr;
   void (*leave)() = nullptr;
   int packed_tokens = 0;  // that multiply_packed takes, at most
+  int packed_tiles = 1;   // that are multiplied so one after another before unpacking pays
 
   const LinearFormat& for_tokens(int64_t n) const { return many && n >= kManyTokens ? *many : *this; }
 };

@@ -47,7 +47,7 @@ class PackedMatrix : public WeightStorage {
 
 inline constexpr int64_t kMaxLinearTokens = 512;  // whose sums are kept at once
 
-/// Scratch memory of one product: the activations (once, or for each thread when they are one tile), and for each thread
+/// Scratch memory of one product: the activations (once, or for each thread when they are at most two tiles), and for each thread
 /// its sums, its unpacked panels, when the matrix is not packed room to pack, and when rows are normalized a tile of them.
 struct LinearScratchLayout {
   LinearScratchLayout(const LinearFormat& packed_format, const PanelLayout& layout, bool is_packed, bool normalizes,
@@ -57,7 +57,8 @@ struct LinearScratchLayout {
   bool own_act;                // each thread has the activations for itself
   bool from_packed;            // panels are multiplied without unpacking
   ActLayout act_layout;
-  int64_t n_slots;  // tokens that there is room for
+  int64_t tile_tokens;  // at most, of one record
+  int64_t n_slots;      // tokens that there is room for
   int64_t n_chunks, chunk_stride, act_bytes, sum_bytes, panel_bytes, packed_bytes, norm_bytes, thread_bytes, total_bytes;
 };
 

@@ -288,7 +288,7 @@ inline LinearKernels tile_kernels(const LinearKernels& base) {
   bf16.multiply = Bf16Tiles::multiply;
   bf16.multiply_packed = Bf16Tiles::multiply_packed;
   bf16.multiply_pair = nullptr;
-  bf16.packed_tokens = kTileTokens;
+  bf16.packed_tokens = kTileTokens, bf16.packed_tiles = 1;  // a record is a tile of 16
   bf16.enter = tile_configure;
   bf16.leave = tile_release;
   LinearKernels kernels = base;

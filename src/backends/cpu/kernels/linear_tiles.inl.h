@@ -434,6 +434,7 @@ constexpr LinearFormat linear_format() {
                         multiply_packed_or_null<F>(),
                         multiply_pair_or_null<F>()};
     format.packed_tokens = kPackedTokens;
+    format.packed_tiles = kPackedTokens == kTileTokens ? 2 : 1;
     return format;
   } else {
     return {.dtype = D};
