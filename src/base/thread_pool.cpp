@@ -1,6 +1,7 @@
 // The worker threads. Every wait is on a Signal: a word in its own cache line that is spun on for some microseconds, then
 // slept on, so that a step's many short regions cost little and an idle or crowded process burns nothing. Worker 0 (the
-// caller) gathers the others' words and releases them with one store; no word is written by two threads.
+// caller) gathers the others' words and releases them with one store; no word is written by two threads. But for `claimed`:
+// where a region may go without a worker, the first of the two to write it decides whether the worker takes part.
 #include "base/thread_pool.h"
 
 #include <linux/futex.h>
@@ -83,11 +84,20 @@ struct ThreadPool::Impl {
   explicit Impl(int count) : n(count), active(count), workers(static_cast<size_t>(count)) { set_parking(); }
 
   static constexpr uint32_t kActiveBits = 12;  // of the start word; the rest counts regions
+  static constexpr uint32_t kRegions = 1u << (32 - kActiveBits);
 
   struct Worker {
     Signal done;     // the start word of the last region finished
     Signal arrived;  // barriers reached
     uint32_t n_barriers = 0;
+    alignas(64) std::atomic<uint32_t> claimed{0};  // number of the last region that the worker began, or that went without it
+
+    /// True for one of those who call it for a region: the worker, or the caller who needs it no more.
+    bool claim(uint32_t start_word) {
+      const uint32_t region = start_word >> kActiveBits;
+      uint32_t before = (region - 1) % kRegions;
+      return claimed.compare_exchange_strong(before, region);
+    }
   };
 
   const int n;  // created, the caller of run() included
@@ -121,14 +131,31 @@ struct ThreadPool::Impl {
       seen = start.wait_beyond(seen);
       if (stop.load(std::memory_order_acquire)) return;
       if (takes_part(seen)) {
+        Worker& self = workers[static_cast<size_t>(worker)];
+        if (!self.claim(seen)) continue;  // too late
         work(worker);
-        workers[static_cast<size_t>(worker)].done.set(seen);
+        self.done.set(seen);
         continue;
       }
       // Whether to sleep is said by the parking word alone: the region seen may be an old one, and its successor ours.
       for (uint32_t parked = parking.value.load(); !takes_part(parked); parked = parking.wait_beyond(parked))
         if (stop.load(std::memory_order_acquire)) return;
     }
+  }
+
+  void run(const FunctionRef<void(int)>& region, bool needs_all) {
+    if (running_pool == this) fail(ErrorCode::internal, "a parallel region inside a parallel region of the same pool");
+    std::lock_guard lock(callers);
+    body = &region;
+    error = nullptr;
+    const uint32_t word = next_start();
+    start.set(word);
+    work(0);
+    for (int w = 1; w < active; ++w) {
+      Worker& worker = workers[static_cast<size_t>(w)];
+      if (needs_all || !worker.claim(word)) worker.done.wait_for(word);
+    }
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
   }
 
   uint32_t next_start() { return ++epoch << kActiveBits | static_cast<uint32_t>(active); }
@@ -162,6 +189,7 @@ void ThreadPool::use(int n) {
   if (n == impl_->active) return;
   impl_->active = n;
   for (Impl::Worker& w : impl_->workers) {  // no region is running: nobody waits on these
+    w.claimed.store(impl_->epoch % Impl::kRegions);
     w.n_barriers = 0;
     w.arrived.value.store(0);
   }
@@ -169,17 +197,9 @@ void ThreadPool::use(int n) {
   impl_->set_parking();
 }
 
-void ThreadPool::run(FunctionRef<void(int)> body) {
-  if (running_pool == impl_.get()) fail(ErrorCode::internal, "a parallel region inside a parallel region of the same pool");
-  std::lock_guard callers(impl_->callers);
-  impl_->body = &body;
-  impl_->error = nullptr;
-  const uint32_t start = impl_->next_start();
-  impl_->start.set(start);
-  impl_->work(0);
-  for (int w = 1; w < impl_->active; ++w) impl_->workers[static_cast<size_t>(w)].done.wait_for(start);
-  if (impl_->error) std::rethrow_exception(std::exchange(impl_->error, nullptr));
-}
+void ThreadPool::run(FunctionRef<void(int)> body) { impl_->run(body, true); }
+
+void ThreadPool::run_available(FunctionRef<void(int)> body) { impl_->run(body, false); }
 
 void ThreadPool::barrier(int worker) {
   Impl::Worker& self = impl_->workers[static_cast<size_t>(worker)];
@@ -196,7 +216,7 @@ void ThreadPool::barrier(int worker) {
 void ThreadPool::parallel_for(int64_t n, int64_t chunk, FunctionRef<void(int64_t, int64_t, int)> body) {
   std::atomic<int64_t> next{0};
   std::atomic<bool> failed{false};  // the others stop at their next chunk
-  run([&](int worker) {
+  run_available([&](int worker) {
     for (;;) {
       const int64_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
       if (begin >= n || failed.load(std::memory_order_relaxed)) return;

@@ -40,6 +40,9 @@ class ThreadPool {
   void use(int n);
   /// Runs body(worker) once on every worker and returns when all are done. The first exception is rethrown here.
   void run(FunctionRef<void(int worker)> body);
+  /// Runs body(worker) on the caller and on each worker that comes before the caller has finished it: for bodies that take work
+  /// until there is none. A processor shared with other programs then does not hold up the region.
+  void run_available(FunctionRef<void(int worker)> body);
   /// Inside run(): waits until every worker has come here. Not after a worker has thrown: bodies with barriers are noexcept.
   void barrier(int worker);
   /// Splits [0, n) into chunks that idle workers take; body(begin, end, worker).

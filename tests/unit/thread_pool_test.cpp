@@ -1,6 +1,7 @@
 // The thread pool: every worker runs, barriers order what is before and after them, errors come out, callers take turns.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -126,6 +127,32 @@ TEST_CASE("thread pool: a worker that was late to see a region without it takes 
           pool.run([&](int) { ++ran; });
           wrong += ran != n;
         }
+    });
+  for (std::thread& user : users) user.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("thread pool: a region for those available waits for no one who has not begun, and for all who have") {
+  // More threads than processors, so that workers come late or not at all; counts of a region that is over must not change.
+  std::vector<std::thread> users;
+  std::atomic<int> wrong{0};
+  for (int user = 0; user < 4; ++user)
+    users.emplace_back([&] {
+      ThreadPool pool(4);
+      for (int round = 0; round < 3000; ++round) {
+        pool.use(2 + round % 3);
+        std::atomic<int> next{0}, inside{0};
+        std::vector<int> hits(16);
+        pool.run_available([&](int) {
+          inside.fetch_add(1);
+          for (int i; (i = next.fetch_add(1)) < 16;) ++hits[static_cast<size_t>(i)];
+          inside.fetch_sub(1);
+        });
+        wrong += inside != 0 || std::count(hits.begin(), hits.end(), 1) != 16;
+        std::atomic<int> ran{0};
+        pool.run([&](int) { ++ran; });
+        wrong += ran != pool.size();
+      }
     });
   for (std::thread& user : users) user.join();
   CHECK(wrong == 0);

@@ -160,7 +160,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     end = std::min(end, n_row_blocks);
     return begin;
   };
-  pool_.run([&](int worker) noexcept {
+  const auto body = [&](int worker) noexcept {
     std::byte* own = thread_scratch + worker * at.thread_bytes;
     float* const sums = reinterpret_cast<float*>(own);
     std::byte* const panels = own + at.sum_bytes;
@@ -234,7 +234,11 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       job.finish(kernels_.ops, {panel_sums[0], panel_sums[1]}, sum_stride, first_token, n_tokens, block, n_panels);
     }
     if (format.leave) format.leave();
-  });
+  };
+  if (at.own_act)
+    pool_.run_available(body);
+  else
+    pool_.run(body);
 }
 
 void CpuStream::linear(Tensor out, Tensor x, const Weight& w, const Weight& bias) {
