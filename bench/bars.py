@@ -52,11 +52,12 @@ REASONS = {
     "decode_share": {"": _MEMORY},
     "decode_ratio": {
         "Q6_K": "one core reads its lines at 46 GB/s (linear_bench), so the products are not it; two threads are not profiled yet",
+        "Q4_K_M": "memory swings: the same two programs side by side made 1.15 times minutes later, 1.28 to 1.31 times hours before (notes)",
         "Q3_K_M": "llama.cpp reads 25 GB/s here, 19 on the machine of the bar",
         "Q5_K_M": "llama.cpp reads 31 GB/s here, 25 on the machine of the bar",
     },
-    "together": {"": "8 tokens are more than the 6 that kernels take straight from packed lines: weights are unpacked to panels first, and arithmetic is no longer free"},
-    "long_share": {"": "attention over long texts: its products are f32"},
+    "together": {"": "one token's decoding is bound by memory, 8 tokens' by arithmetic on one row of lines at a time: levels are unpacked twice, for two tiles of 4"},
+    "long_share": {"": "attention over long texts: its products are f32, at 70 % of their peak (notes)"},
     "first_token": {"": "weights are copied into fresh memory once, which the host is slow to give"},
     "quantize_ratio": {},
 }
