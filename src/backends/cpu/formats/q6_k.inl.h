@@ -31,7 +31,9 @@ struct Q6_KFormat {
   static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) {
     const I32x16 tops = splat(0x30303030);
     const uint8_t* nibbles = lines + (half * 16 + i) * 64;
-    const I32x16 a = load_packed(nibbles), b = load_packed(nibbles + 8 * 64), h = load_packed(lines + (32 + half * 8 + i) * 64);
+    const uint8_t* order = lines + (4 + (half * 8 + i) * 3) * 64;  // behind 4 lines of scales
+    const I32x16 a = load_packed(nibbles, order), b = load_packed(nibbles + 8 * 64, order + 64),
+                 h = load_packed(lines + (32 + half * 8 + i) * 64, order + 128);
     w[0] = bits_or(nibbles_low(a), bits_and(shift_left<4>(h), tops));
     w[1] = bits_or(nibbles_low(b), bits_and(shift_left<2>(h), tops));
     w[2] = bits_or(nibbles_high(a), bits_and(h, tops));
@@ -42,7 +44,7 @@ struct Q6_KFormat {
   static void unpack_block_scales(const uint8_t* lines, const uint16_t* halves, SubBlockScales<16, false>& out) {
     store(out.d, load_f16(halves));
     for (int i = 0; i < 4; ++i) {
-      const I32x16 s = load_packed(lines + (48 + i) * 64);
+      const I32x16 s = load_packed(lines + (48 + i) * 64, lines + i * 64);
       store(out.scale[i * 4], shift_right<24>(shift_left<24>(s)));
       store(out.scale[i * 4 + 1], shift_right<24>(shift_left<16>(s)));
       store(out.scale[i * 4 + 2], shift_right<24>(shift_left<8>(s)));

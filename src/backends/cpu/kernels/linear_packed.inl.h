@@ -3,12 +3,14 @@
 /// Bytes ahead of the line being multiplied that are asked for: memory latency times one core's share of its bandwidth.
 constexpr int kPrefetchBytes = 12288;
 
-inline I32x16 load_packed(const uint8_t* line) {
-  __builtin_prefetch(line + kPrefetchBytes);
+/// Lines that are not read in order are asked for in order: the line ahead of `in_order` is.
+inline I32x16 load_packed(const uint8_t* line, const uint8_t* in_order) {
+  __builtin_prefetch(in_order + kPrefetchBytes);
   I32x16 v = load_line(line);
   keep(v);  // else each use of v loads the line again, and loads are what is short
   return v;
 }
+inline I32x16 load_packed(const uint8_t* line) { return load_packed(line, line); }
 
 template <int T>
 inline void add_scaled(I32x16 (&sum)[T], const I32x16 (&part)[T], const int32_t* scale) {
