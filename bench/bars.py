@@ -51,7 +51,7 @@ REASONS = {
     },
     "decode_share": {"": _MEMORY},
     "decode_ratio": {
-        "Q6_K": "one core reads its lines at 46 GB/s (linear_bench), so the products are not it; two threads are not profiled yet",
+        "Q6_K": "its three streams of lines per block, now asked for in order; two threads are not profiled yet",
         "Q4_K_M": "memory swings: the same two programs side by side made 1.15 times minutes later, 1.28 to 1.31 times hours before (notes)",
         "Q3_K_M": "llama.cpp reads 25 GB/s here, 19 on the machine of the bar",
         "Q5_K_M": "llama.cpp reads 31 GB/s here, 25 on the machine of the bar",
