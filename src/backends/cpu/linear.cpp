@@ -105,15 +105,26 @@ struct LinearJob {
     return panel[1] < n_panels() ? 2 : 1;
   }
 
+  /// Rows of the result lie pages apart: the lines of a later token are asked for while one is written.
+  void prefetch_row(int64_t token, int64_t first_row, int n_panels) const {
+    constexpr int64_t kAhead = 12;
+    if (token + kAhead >= out.n_rows) return;
+    const float* line = out.row(token + kAhead) + first_row;
+    for (int p = 0; p < n_panels; ++p) __builtin_prefetch(line + p * kPanelRows, 1);
+  }
+
   /// sums[p]: of panel p of the block, [n] tokens `stride` apart, from first_token on.
   void finish(const OpKernels& ops, const float* const (&sums)[kMaxPanels], int64_t stride, int64_t first_token, int64_t n,
               int64_t block, int n_panels) const {
     if (end == End::swiglu) {
-      for (int64_t t = 0; t < n; ++t)
+      for (int64_t t = 0; t < n; ++t) {
+        prefetch_row(first_token + t, block * kPanelRows, 1);
         ops.swiglu(out.row(first_token + t) + block * kPanelRows, sums[0] + t * stride, sums[1] + t * stride, kPanelRows);
+      }
       return;
     }
     for (int64_t t = 0; t < n; ++t) {
+      prefetch_row(first_token + t, block * kMaxPanels * kPanelRows, n_panels);
       for (int p = 0; p < n_panels; ++p) {
         const int64_t row = (block * kMaxPanels + p) * kPanelRows;
         float* to = out.row(first_token + t) + row;
@@ -221,6 +232,11 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
             const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes + b * format.pack.n_lines * 64;
             const auto* halves = reinterpret_cast<const uint16_t*>(source[p]) + b * kPanelRows;
             format.unpack(lines, halves, n_blocks, panels + p * format.panel_bytes);
+          }
+          // The next chunk's lines come from memory while this one is multiplied.
+          for (int p = 0; p < n_panels && c + 1 < at.n_chunks; ++p) {
+            const std::byte* next = source[p] + layout.half_bytes + (b + blocks_per_chunk) * format.pack.n_lines * 64;
+            for (int64_t i = 0; i < blocks_per_chunk * format.pack.n_lines; ++i) __builtin_prefetch(next + i * 64, 0, 2);
           }
           const std::byte* const record = act + c * at.chunk_stride;
           if (!panels_apart) {
