@@ -136,11 +136,14 @@ int main(int argc, char** argv) {
   fmt::print("{}\n", device->description());
 
   const Shape phi35{"Phi-3.5-mini", 32, 32, 96}, phi4{"Phi-4-mini", 24, 8, 128};
-  for (const int32_t context : {512, 2048, 4096}) attention_bench(*device, *stream, phi35, DType::f16, context, 512);
+  for (const DType dtype : {DType::f16, DType::i16})
+    for (const int32_t context : {512, 2048, 4096}) attention_bench(*device, *stream, phi35, dtype, context, 512);
   attention_bench(*device, *stream, phi35, DType::q8_0, 512, 512);
   attention_bench(*device, *stream, phi4, DType::f16, 512, 512);
   for (const int32_t context : {128, 1024, 4096}) attention_bench(*device, *stream, phi35, DType::f16, context, 1);
+  attention_bench(*device, *stream, phi35, DType::i16, 4096, 1);
   attention_bench(*device, *stream, phi35, DType::q8_0, 4096, 1);
   attention_bench(*device, *stream, phi4, DType::f16, 4096, 1);
+  attention_bench(*device, *stream, phi4, DType::i16, 4096, 1);
   for (const int32_t n : {1, 512}) rows_bench(*device, *stream, n);
 }

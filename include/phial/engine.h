@@ -23,8 +23,8 @@ struct RunOptions {
   int n_batch = 2048;       // -b: tokens given to the engine at once
   int n_ubatch = 512;       // -ub: tokens of one step
   int n_sequences = 1;
-  std::string cache_type_k = "f16";  // -ctk: f32, f16, q8_0
-  std::string cache_type_v = "f16";  // -ctv
+  std::string cache_type_k = "i16";  // -ctk: f32, f16, i16, q8_0
+  std::string cache_type_v = "i16";  // -ctv
   int n_gpu_layers = -1;             // -ngl; accepted, there is no GPU backend yet: a note says so
   std::string device;                // --device: "" = best; "reference"
   std::string isa;                   // --isa

@@ -65,8 +65,8 @@ void add_run_flags(Flags& f, RunOptions& o) {
             "Context in tokens; 0 = the model's own, lowered to what fits");
   f.integer("--batch-size,-b", o.n_batch, 1, 1 << 20, "1024", "Prompt tokens given to the engine at once");
   f.integer("--ubatch-size,-ub", o.n_ubatch, 1, 1 << 16, "128", "Tokens of one step");
-  f.text("--cache-type-k,-ctk", o.cache_type_k, "f32|f16|q8_0", "q8_0", "Keys in the cache");
-  f.text("--cache-type-v,-ctv", o.cache_type_v, "f32|f16|q8_0", "q8_0", "Values in the cache");
+  f.text("--cache-type-k,-ctk", o.cache_type_k, "f32|f16|i16|q8_0", "q8_0", "Keys in the cache");
+  f.text("--cache-type-v,-ctv", o.cache_type_v, "f32|f16|i16|q8_0", "q8_0", "Values in the cache");
   f.integer("--gpu-layers,-ngl,--n-gpu-layers", o.n_gpu_layers, -1, 1 << 20, "10",
             "Layers on the GPU; without one, a line says so and the CPU runs them");
   f.meaning("--gpu-layers", "auto", "-1");

@@ -9,18 +9,16 @@
 namespace phial {
 namespace {
 
-using IndexFn = int64_t (*)(int32_t head_dim, int32_t head, int32_t slot, int32_t d);
-
 /// Zeroes the slots from n_used on in a copy of a K or V page.
-void clear_slots(std::byte* page, DType dtype, const KvFormat& f, int32_t n_used, IndexFn index, IndexFn scale_index) {
-  const bool blocks = dtype == DType::q8_0;
-  const int64_t value_bytes = blocks ? 1 : dtype == DType::f32 ? 4 : 2;
-  std::byte* const scales = page + static_cast<int64_t>(kPageTokens) * f.n_kv_heads * f.head_dim;
+void clear_slots(std::byte* page, const KvPageLayout& at, const KvFormat& f, int32_t n_used) {
+  std::byte* const scales = page + kPageTokens * f.n_kv_heads * f.head_dim * at.value_bytes;
+  const int32_t run = at.scale_run > 0 ? at.scale_run : f.head_dim;
   for (int32_t head = 0; head < f.n_kv_heads; ++head)
     for (int32_t slot = n_used; slot < kPageTokens; ++slot)
       for (int32_t d = 0; d < f.head_dim; ++d) {
-        std::memset(page + index(f.head_dim, head, slot, d) * value_bytes, 0, static_cast<size_t>(value_bytes));
-        if (blocks && d % 32 == 0) std::memset(scales + scale_index(f.head_dim, head, slot, d) * 2, 0, 2);
+        std::memset(page + at.index(f.head_dim, head, slot, d) * at.value_bytes, 0, static_cast<size_t>(at.value_bytes));
+        if (at.scale_bytes > 0 && d % run == 0)
+          std::memset(scales + at.scale_index(f.head_dim, head, slot, d) * at.scale_bytes, 0, static_cast<size_t>(at.scale_bytes));
       }
 }
 
@@ -28,10 +26,11 @@ void clear_slots(std::byte* page, DType dtype, const KvFormat& f, int32_t n_used
 
 DType kv_dtype(const std::string& name, const char* flag, int32_t head_dim) {
   const auto dtype = dtype_from_text(name);
-  if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::q8_0))
-    fail(ErrorCode::argument, "{}: '{}' is no type of the KV cache; there are f32, f16 and q8_0", flag, printable(name));
-  if (*dtype == DType::q8_0 && head_dim % 32 != 0)
-    fail(ErrorCode::argument, "{}: q8_0 has blocks of 32, the model's heads have {} dimensions; use f16", flag, head_dim);
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::f16 && *dtype != DType::i16 && *dtype != DType::q8_0))
+    fail(ErrorCode::argument, "{}: '{}' is no type of the KV cache; there are f32, f16, i16 and q8_0", flag, printable(name));
+  if (!kv_holds(*dtype, head_dim))
+    fail(ErrorCode::argument, "{}: {}, the model's heads have {} dimensions; use f16", flag,
+         *dtype == DType::q8_0 ? "q8_0 has blocks of 32" : "i16 takes heads of an even size up to 512", head_dim);
   return *dtype;
 }
 
@@ -62,10 +61,10 @@ void KvCache::read_page(int32_t page, int32_t n_used, std::span<std::byte> out) 
     const uint64_t k_bytes = kv_page_bytes(format_.k, format_.n_kv_heads, format_.head_dim);
     const uint64_t v_bytes = kv_page_bytes(format_.v, format_.n_kv_heads, format_.head_dim);
     std::memcpy(to, layer.k + static_cast<uint64_t>(page) * k_bytes, k_bytes);
-    clear_slots(to, format_.k, format_, n_used, k_index, k_scale_index);
+    clear_slots(to, KvPageLayout(format_.k, true), format_, n_used);
     to += k_bytes;
     std::memcpy(to, layer.v + static_cast<uint64_t>(page) * v_bytes, v_bytes);
-    clear_slots(to, format_.v, format_, n_used, v_index, v_scale_index);
+    clear_slots(to, KvPageLayout(format_.v, false), format_, n_used);
     to += v_bytes;
   }
 }

@@ -17,7 +17,7 @@ struct KvFormat {
   int32_t head_dim = 0;
 };
 
-/// f32, f16 or q8_0 by name; `flag` is named in the error (ARGUMENT).
+/// f32, f16, i16 or q8_0 by name; `flag` is named in the error (ARGUMENT).
 DType kv_dtype(const std::string& name, const char* flag, int32_t head_dim);
 
 /// Bytes of one page over all layers, K and V.

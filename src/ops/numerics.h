@@ -67,18 +67,26 @@ struct LaneSum {
 /// Groups whose largest magnitude is below this quantize to zeros: 127 / amax stays finite.
 inline constexpr float kSmallestGroup = 1e-30f;
 
-/// int8 quantization of a group of n values: q = x * (127 / amax), rounded to nearest even. Returns the scale amax / 127.
-inline float quantize_group(const float* x, int64_t n, int8_t* q) {
+/// Quantization of a group of n values to integers of at most `limit`: q = x * (limit / amax), rounded to nearest even. Returns
+/// the scale amax / limit.
+template <typename Int>
+inline float quantize_to(float limit, const float* x, int64_t n, Int* q) {
   float amax = 0;
   for (int64_t i = 0; i < n; ++i) amax = std::fmax(amax, std::fabs(x[i]));
-  const float inverse = amax < kSmallestGroup ? 0.0f : 127.0f / amax;
+  const float inverse = amax < kSmallestGroup ? 0.0f : limit / amax;
   for (int64_t i = 0; i < n; ++i) {
     const float t = x[i] * inverse + kRoundToInt;
     uint32_t bits;
     __builtin_memcpy(&bits, &t, 4);
-    q[i] = static_cast<int8_t>(bits);
+    q[i] = static_cast<Int>(bits);
   }
-  return amax / 127.0f;
+  return amax / limit;
 }
+inline float quantize_group(const float* x, int64_t n, int8_t* q) { return quantize_to(127.0f, x, n, q); }
+
+// Attention over an i16 cache: integers small enough that their products' sums over kWordDims dimensions, or a page's slots,
+// stay below 2^31.
+inline constexpr float kMaxWord = 4095, kMaxProbability = 8191;
+inline constexpr int32_t kWordDims = 128;
 
 }  // namespace phial

@@ -50,9 +50,10 @@ void check_kv_store(const char* op, const KvLayer& kv, const Tensor& k, const Te
   require(k.n_rows == step.n_tokens && v.n_rows == step.n_tokens, op, "k and v have not one row per token", k, v);
   require(k.n_cols == width && v.n_cols == width, op, "k and v are not as wide as the cache's heads", k, v);
   for (const DType dtype : {kv.k_dtype, kv.v_dtype}) {
-    require(dtype == DType::f32 || dtype == DType::f16 || dtype == DType::q8_0, op, "the cache is not f32, f16 or q8_0", k, v);
-    require(dtype != DType::q8_0 || (kv.head_dim % 32 == 0 && kv.head_dim <= kMaxHeadDimQ8), op,
-            "a q8_0 cache needs a head size in multiples of 32, at most 1024", k, v);
+    require(dtype == DType::f32 || dtype == DType::f16 || dtype == DType::i16 || dtype == DType::q8_0, op,
+            "the cache is not f32, f16, i16 or q8_0", k, v);
+    require(kv_holds(dtype, kv.head_dim), op,
+            "a q8_0 cache needs a head size in multiples of 32, at most 1024, an i16 cache an even one, at most 512", k, v);
   }
 }
 

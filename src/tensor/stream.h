@@ -33,7 +33,7 @@ struct StepInputs {
 struct KvLayer {
   std::byte* k = nullptr;  // [n_pages][page bytes]
   std::byte* v = nullptr;
-  DType k_dtype = DType::f16;  // f32, f16 or q8_0
+  DType k_dtype = DType::f16;  // f32, f16, i16 or q8_0
   DType v_dtype = DType::f16;
   int32_t n_pages = 0;
   int32_t n_kv_heads = 0;

@@ -120,7 +120,7 @@ TEST_CASE("a common beginning is computed once and gives the same bits") {
     want.emplace_back(all.begin() + t.begin * vocab, all.begin() + t.end * vocab);
     n_all += t.end;
   }
-  for (const char* cache : {"f32", "f16"})
+  for (const char* cache : {"f32", "f16", "i16"})
     for (int n_sequences : {1, 4})
       for (int n_ubatch : {1, 9, 64, 512}) {
         CAPTURE(cache);

@@ -80,7 +80,7 @@ TEST_CASE("the set of rope factors follows the real length: one below the origin
 
 TEST_CASE("the same bits for any chunk size and any number of threads") {
   for (const std::string& name : fixture_names())
-    for (const char* cache : {"f32", "f16", "q8_0"}) {
+    for (const char* cache : {"f32", "f16", "i16", "q8_0"}) {
       RunOptions options = exact(fixture(name), "cpu");
       options.cache_type_k = options.cache_type_v = cache;
       if (std::string(cache) == "q8_0" && name != "qwen3") continue;  // heads of 16 have no blocks of 32

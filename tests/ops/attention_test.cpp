@@ -30,6 +30,13 @@ const Case kCases[] = {
     {16, 70, 1, DType::f16, DType::f16, 0, 0, {40}},        {32, 2, 1, DType::f16, DType::f16, 0, 0, {2200}},  // three splits
     {32, 1, 1, DType::q8_0, DType::q8_0, 1500, 0, {2600}},  // a window across splits
     {48, 1, 1, DType::f32, DType::f32, 10, 0, {1100}},
+    {96, 2, 2, DType::i16, DType::i16, 0, 0, {70, 1, 129}},
+    {50, 4, 2, DType::i16, DType::i16, 33, 0, {150, 64}},
+    {64, 7, 1, DType::i16, DType::f16, 0, 30.0f, {90}},
+    {320, 2, 1, DType::f32, DType::i16, 0, 0, {66}},
+    {300, 3, 1, DType::i16, DType::i16, 0, 0, {66}},  // three runs of dimensions
+    {2, 70, 1, DType::i16, DType::i16, 0, 0, {40}},
+    {32, 2, 1, DType::i16, DType::i16, 1500, 0, {2600}},
 };
 
 /// Tokens of all sequences of a case, one after another.
@@ -203,7 +210,8 @@ TEST_CASE("attention: reference against double, every device, chunk, page order 
     const bool is_q8 = c.k_dtype == DType::q8_0 || c.v_dtype == DType::q8_0;
     CAPTURE(c.head_dim);
     CAPTURE(c.lengths[0]);
-    CHECK(nmse(want, attention_in_double(data)) < (is_q8 ? 3e-4 : 1e-12));
+    const bool is_i16 = c.k_dtype == DType::i16 || c.v_dtype == DType::i16;
+    CHECK(nmse(want, attention_in_double(data)) < (is_q8 ? 3e-4 : is_i16 ? 3e-7 : 1e-12));
 
     std::vector<float> all;  // every token, from the first run
     for (Bench* bench : cpu_benches()) {
@@ -242,7 +250,7 @@ TEST_CASE("attention of one late token is spread over splits with the same bits"
 }
 
 TEST_CASE("kv_store: every device writes the same bytes") {
-  for (const DType dtype : {DType::f32, DType::f16, DType::q8_0}) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::i16, DType::q8_0}) {
     const int32_t head_dim = dtype == DType::q8_0 ? 64 : 50, n_kv_heads = 3, n = 100;
     std::vector<float> k = normal_values(n * n_kv_heads * head_dim, 21, 3),
                        v = normal_values(n * n_kv_heads * head_dim, 22, 1e-3f);

@@ -102,6 +102,11 @@ inline void store_i8(int8_t* p, I32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
+/// Low half of each lane; values fit 16 bits.
+inline void store_i16(int16_t* p, I32x16 v) {
+  const __m256i words = _mm256_packs_epi32(v.a, v.b);  // quarters 0 2 1 3
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(words, 0xD8));
+}
 
 /// Hides from the compiler what v holds.
 inline void keep(I32x16& v) { __asm__ volatile("" : "+x"(v.a), "+x"(v.b)); }
@@ -174,6 +179,7 @@ inline Words add_words(Words x, Words y) { return {_mm256_add_epi16(x.a, y.a), _
 inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};
 }
+inline void add_dot_words(I32x16& acc, I32x16 x, I32x16 y) { acc = dot_words(acc, x, y); }
 inline F32x16 f16_of_low(I32x16 x) {  // low half of each lane
   const __m256i low = _mm256_set1_epi32(0xFFFF);
   const __m256i words =

@@ -64,6 +64,8 @@ inline I32x16 shift_right(I32x16 a) {
 }  // keeps the sign
 /// Low byte of each lane, no saturation.
 inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
+/// Low half of each lane; values fit 16 bits.
+inline void store_i16(int16_t* p, I32x16 v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v)); }
 
 /// Hides from the compiler what v holds.
 inline void keep(I32x16& v) { __asm__ volatile("" : "+v"(v)); }
@@ -103,6 +105,8 @@ inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
 }
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 a, I32x16 b) { return _mm512_dpwssd_epi32(acc, a, b); }
+/// The same for sums that loops carry: as an instruction with one register to read and write, since GCC 12 moves them about.
+inline void add_dot_words(I32x16& acc, I32x16 a, I32x16 b) { __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); }
 inline F32x16 f16_of_low(I32x16 a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }  // low half of each lane
 inline F32x16 f16_of_high(I32x16 a) { return f16_of_low(_mm512_srli_epi32(a, 16)); }
 

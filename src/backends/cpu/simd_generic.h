@@ -194,6 +194,9 @@ inline I32x16 shift_right(I32x16 x) {
 inline void store_i8(int8_t* p, I32x16 v) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]);
 }
+inline void store_i16(int16_t* p, I32x16 v) {
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<int16_t>(v.lane[i]);
+}
 
 /// Hides from the compiler what v holds.
 inline void keep(I32x16& v) { __asm__ volatile("" : "+m"(v)); }
@@ -271,6 +274,7 @@ inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot2(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
 }
+inline void add_dot_words(I32x16& acc, I32x16 x, I32x16 y) { acc = dot_words(acc, x, y); }
 inline F32x16 f16_of_low(I32x16 x) {
   F32x16 r;
   PHIAL_LANES(f16_value(static_cast<uint16_t>(x.lane[i])));

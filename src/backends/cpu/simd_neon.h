@@ -135,6 +135,11 @@ inline void store_i8(int8_t* p, I32x16 v) {
   const int16x8_t low = vmovn_high_s32(vmovn_s32(v.a), v.b), high = vmovn_high_s32(vmovn_s32(v.c), v.d);
   vst1q_s8(p, vmovn_high_s16(vmovn_s16(low), high));
 }
+/// Low half of each lane; values fit 16 bits.
+inline void store_i16(int16_t* p, I32x16 v) {
+  vst1q_s16(p, vmovn_high_s32(vmovn_s32(v.a), v.b));
+  vst1q_s16(p + 8, vmovn_high_s32(vmovn_s32(v.c), v.d));
+}
 
 /// Hides from the compiler what v holds.
 inline void keep(I32x16& v) { __asm__ volatile("" : "+w"(v.a), "+w"(v.b), "+w"(v.c), "+w"(v.d)); }
@@ -229,6 +234,7 @@ inline int32x4_t dot_words(int32x4_t acc, int32x4_t x, int32x4_t y) {
 inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   return {dot_words(acc.a, x.a, y.a), dot_words(acc.b, x.b, y.b), dot_words(acc.c, x.c, y.c), dot_words(acc.d, x.d, y.d)};
 }
+inline void add_dot_words(I32x16& acc, I32x16 x, I32x16 y) { acc = dot_words(acc, x, y); }
 inline float32x4_t f16_of_low(int32x4_t x) { return widen_f16(vmovn_u32(vreinterpretq_u32_s32(x))); }
 inline float32x4_t f16_of_high(int32x4_t x) { return widen_f16(vshrn_n_u32(vreinterpretq_u32_s32(x), 16)); }
 inline F32x16 f16_of_low(I32x16 x) { return {f16_of_low(x.a), f16_of_low(x.b), f16_of_low(x.c), f16_of_low(x.d)}; }

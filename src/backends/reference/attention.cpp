@@ -18,8 +18,7 @@ struct Page {
   std::byte* bytes;
   DType dtype;
   int64_t n_values;
-  int64_t (*index)(int32_t head_dim, int32_t head, int32_t slot, int32_t d);
-  int64_t (*scale_index)(int32_t head_dim, int32_t head, int32_t slot, int32_t d);
+  KvPageLayout layout;
   int32_t head_dim;
 
   static Page of(const KvLayer& kv, bool is_key, int32_t id) {
@@ -28,8 +27,7 @@ struct Page {
     return {base + id * kv_page_bytes(dtype, kv.n_kv_heads, kv.head_dim),
             dtype,
             static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim,
-            is_key ? k_index : v_index,
-            is_key ? k_scale_index : v_scale_index,
+            KvPageLayout(dtype, is_key),
             kv.head_dim};
   }
 
@@ -37,29 +35,55 @@ struct Page {
   T& at(int64_t i) const {
     return reinterpret_cast<T*>(bytes)[i];
   }
-  uint16_t& scale(int64_t i) const { return reinterpret_cast<uint16_t*>(bytes + n_values)[i]; }
+  template <typename T>
+  T& scale(int32_t head, int32_t slot, int32_t d) const {
+    return reinterpret_cast<T*>(bytes + n_values * layout.value_bytes)[layout.scale_index(head_dim, head, slot, d)];
+  }
 
+  int64_t word(int32_t head, int32_t slot, int32_t d) const { return at<int16_t>(layout.index(head_dim, head, slot, d)); }
   float read(int32_t head, int32_t slot, int32_t d) const {
-    const int64_t i = index(head_dim, head, slot, d);
+    const int64_t i = layout.index(head_dim, head, slot, d);
     if (dtype == DType::f32) return at<float>(i);
     if (dtype == DType::f16) return f16_to_f32(at<uint16_t>(i));
-    return static_cast<float>(at<int8_t>(i)) * f16_to_f32(scale(scale_index(head_dim, head, slot, d)));
+    return static_cast<float>(at<int8_t>(i)) * f16_to_f32(scale<uint16_t>(head, slot, d));
   }
 
   void write(int32_t head, int32_t slot, const float* x) const {
+    if (dtype == DType::i16) {
+      std::vector<int16_t> words(head_dim);
+      scale<float>(head, slot, 0) = quantize_to(kMaxWord, x, head_dim, words.data());
+      for (int32_t d = 0; d < head_dim; ++d) at<int16_t>(layout.index(head_dim, head, slot, d)) = words[d];
+    }
     for (int32_t d = 0; d < head_dim; ++d) {
-      const int64_t i = index(head_dim, head, slot, d);
+      const int64_t i = layout.index(head_dim, head, slot, d);
       if (dtype == DType::f32) at<float>(i) = x[d];
       if (dtype == DType::f16) at<uint16_t>(i) = f32_to_f16(x[d]);
     }
     if (dtype != DType::q8_0) return;
     for (int32_t d0 = 0; d0 < head_dim; d0 += 32) {
       int8_t q[32];
-      scale(scale_index(head_dim, head, slot, d0)) = f32_to_f16(quantize_group(x + d0, 32, q));
-      for (int32_t d = 0; d < 32; ++d) at<int8_t>(index(head_dim, head, slot, d0 + d)) = q[d];
+      scale<uint16_t>(head, slot, d0) = f32_to_f16(quantize_group(x + d0, 32, q));
+      for (int32_t d = 0; d < 32; ++d) at<int8_t>(layout.index(head_dim, head, slot, d0 + d)) = q[d];
     }
   }
 };
+
+/// q . k before the scale of scores.
+float product(const float* query, const Page& k, int32_t head, int32_t slot) {
+  float dot = 0;
+  if (k.dtype != DType::i16) {
+    for (int32_t d = 0; d < k.head_dim; ++d) dot = std::fma(query[d], k.read(head, slot, d), dot);
+    return dot;
+  }
+  std::vector<int16_t> words(k.head_dim);
+  const float scale = quantize_to(kMaxWord, query, k.head_dim, words.data());
+  for (int32_t begin = 0; begin < k.head_dim; begin += kWordDims) {
+    int64_t sum = 0;
+    for (int32_t d = begin; d < std::min(begin + kWordDims, k.head_dim); ++d) sum += words[d] * k.word(head, slot, d);
+    dot = begin == 0 ? static_cast<float>(sum) : dot + static_cast<float>(sum);
+  }
+  return dot * k.scale<float>(head, slot, 0) * scale;
+}
 
 /// The running softmax of one head of one token, over one split or over all.
 struct Softmax {
@@ -78,11 +102,24 @@ struct Softmax {
     for (int32_t j = 0; j < n; ++j) p[first + j] = exp_f32(s[j] - m);
     for (int32_t j = 0; j < kPageTokens; ++j) p_sum.lane[j % kLanes] += p[j];
     sum = std::fma(sum, c, p_sum.total());
+    max = m;
+    if (v.dtype == DType::i16) return add_words(p, c, first, n, v, head);
     for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
       acc[d] *= c;
       for (int32_t j = first; j < first + n; ++j) acc[d] = std::fma(p[j], v.read(head, j, d), acc[d]);
     }
-    max = m;
+  }
+
+  void add_words(const float* p, float c, int32_t first, int32_t n, const Page& v, int32_t head) {
+    float weight[kPageTokens] = {};
+    int16_t words[kPageTokens];
+    for (int32_t j = first; j < first + n; ++j) weight[j] = p[j] * v.scale<float>(head, j, 0);
+    const float scale = quantize_to(kMaxProbability, weight, kPageTokens, words);
+    for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
+      int64_t sum = 0;
+      for (int32_t j = first; j < first + n; ++j) sum += words[j] * v.word(head, j, d);
+      acc[d] = std::fma(static_cast<float>(sum), scale, acc[d] * c);
+    }
   }
 
   void merge(const Softmax& split) {
@@ -128,9 +165,7 @@ void ReferenceStream::attention(Tensor out, Tensor q, const KvLayer& kv, const A
         const int32_t end = std::min(kPageTokens, position - tile * kPageTokens + 1);
         float s[kPageTokens];
         for (int32_t j = begin; j < end; ++j) {
-          float dot = 0;
-          for (int32_t d = 0; d < head_dim; ++d) dot = std::fma(query[d], k_page.read(kv_head, j, d), dot);
-          dot *= params.scale;
+          const float dot = product(query, k_page, kv_head, j) * params.scale;
           s[j - begin] = params.softcap > 0 ? params.softcap * tanh_f32(dot / params.softcap) : dot;
         }
         split.add_tile(s, begin, end - begin, Page::of(kv, false, pages[tile]), kv_head);

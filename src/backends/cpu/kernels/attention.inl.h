@@ -1,6 +1,6 @@
 // Attention over the tiles (pages) of one split, for up to kMaxQueries queries of one KV head: docs/numerics.md, "Attention".
 // Scores: one lane is one key, 16 keys lie side by side in a page. Values: one lane is one dimension. Both widen K and V in
-// registers; a block of up to kBlockQueries queries shares each load.
+// registers; a block of up to kBlockQueries queries shares each load. An i16 cache is multiplied as integers, two to a lane.
 
 constexpr int kBlockQueries = 6;
 constexpr int kTile = kPageTokens;
@@ -61,10 +61,14 @@ struct ValuesQ8 {
 /// What a block of queries has in one tile.
 struct QueryBlock {
   const float* const* queries;
+  const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
+  const float* query_scale;
   int n;
   int begin[kBlockQueries], end[kBlockQueries];  // visible slots
   float carry[kBlockQueries];                    // exp(old max - new max)
   alignas(64) float s[kBlockQueries][kTile];     // scores, then probabilities
+  alignas(64) int16_t weight[kBlockQueries][kTile];  // probabilities times scales of an i16 cache, as integers
+  float weight_scale[kBlockQueries];
 };
 
 /// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys.
@@ -90,6 +94,133 @@ inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
   }
   for (int i = 0; i < kQueries; ++i)
     for (int g = 0; g < kGroups; ++g) store(&block.s[i][(group + g) * 16], acc[i][g]);
+}
+
+struct KeysI16 {
+  const int16_t* p;
+  const float* scales;
+  int32_t head_dim;
+  int64_t group_pairs() const { return head_dim / 2 * int64_t{16}; }
+  const int32_t* pairs(int group, int32_t d) const {
+    return reinterpret_cast<const int32_t*>(p) + group * group_pairs() + d / 2 * 16;
+  }
+};
+struct ValuesI16 {
+  const int16_t* p;
+  const float* scales;
+  int32_t head_dim;
+  const int32_t* pairs(int j, int32_t d) const {
+    return reinterpret_cast<const int32_t*>(p) + static_cast<int64_t>(j / 2) * head_dim + d;
+  }
+};
+
+/// The same of integers. Not inlined, so that the sums stay in registers.
+template <int kQueries, int kGroups>
+__attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& keys, int group) {
+  for (int32_t begin = 0; begin < keys.head_dim; begin += kWordDims) {
+    const int32_t end = begin + kWordDims < keys.head_dim ? begin + kWordDims : keys.head_dim;
+    I32x16 sum[kQueries][kGroups];
+    PHIAL_UNROLL
+    for (int i = 0; i < kQueries; ++i) PHIAL_UNROLL
+    for (int g = 0; g < kGroups; ++g) sum[i][g] = zero_i32();
+    const int16_t* q = block.query_words + begin * kQueries;
+    const int32_t* line = keys.pairs(group, begin);
+    const int64_t stride = keys.group_pairs();
+    for (int32_t d = begin; d < end; d += 2, q += 2 * kQueries, line += 16) {
+      I32x16 k[kGroups];
+      PHIAL_UNROLL
+      for (int g = 0; g < kGroups; ++g) k[g] = load(line + g * stride);
+      PHIAL_UNROLL
+      for (int i = 0; i < kQueries; ++i) {
+        const I32x16 x = splat_dword(q + i * 2);
+        PHIAL_UNROLL
+        for (int g = 0; g < kGroups; ++g) add_dot_words(sum[i][g], k[g], x);
+      }
+    }
+    const bool last = end == keys.head_dim;
+    PHIAL_UNROLL
+    for (int g = 0; g < kGroups; ++g) {
+      const F32x16 scale = load(keys.scales + (group + g) * 16);
+      PHIAL_UNROLL
+      for (int i = 0; i < kQueries; ++i) {
+        float* const to = &block.s[i][(group + g) * 16];
+        F32x16 value = to_f32(sum[i][g]);
+        if (begin > 0) value = add(load(to), value);
+        store(to, last ? mul(mul(value, scale), splat(block.query_scale[i])) : value);
+      }
+    }
+  }
+}
+
+/// acc_d = acc_d * carry + scale * sum of weight_j v_jd over the page's slots [begin, end), two at a time.
+template <int kQueries, int kVectors>
+__attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride, int begin, int end,
+                      int32_t d) {
+  I32x16 sum[kQueries][kVectors];
+  PHIAL_UNROLL
+  for (int i = 0; i < kQueries; ++i) PHIAL_UNROLL
+  for (int v = 0; v < kVectors; ++v) sum[i][v] = zero_i32();
+  const int32_t* line = values.pairs(begin, d);
+  const int16_t* weights = &block.weight[0][begin / 2 * 2];
+  for (int n = (end + 1) / 2 - begin / 2; n > 0; --n, line += values.head_dim, weights += 2) {
+    I32x16 x[kVectors];
+    PHIAL_UNROLL
+    for (int v = 0; v < kVectors; ++v) x[v] = load(line + 16 * v);
+    PHIAL_UNROLL
+    for (int i = 0; i < kQueries; ++i) {
+      const I32x16 weight = splat_dword(weights + i * kTile);
+      PHIAL_UNROLL
+      for (int v = 0; v < kVectors; ++v) add_dot_words(sum[i][v], x[v], weight);
+    }
+  }
+  PHIAL_UNROLL
+  for (int i = 0; i < kQueries; ++i) {
+    const F32x16 carry = splat(block.carry[i]), scale = splat(block.weight_scale[i]);
+    PHIAL_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      float* const acc = acc_row + i * stride + d + 16 * v;
+      store(acc, fma(to_f32(sum[i][v]), scale, mul(load(acc), carry)));
+    }
+  }
+}
+
+/// The last vector of a head that is not whole vectors reads on into the next slots; its accumulators have room for that.
+template <int kQueries>
+void add_all_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride, int begin, int end) {
+  constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
+  const int n_vectors = (values.head_dim + 15) / 16, n_chunks = (n_vectors + kMost - 1) / kMost;
+  int done = 0;
+  for (int c = 0; c < n_chunks; ++c) {
+    const int n = (n_vectors - done + n_chunks - c - 1) / (n_chunks - c);
+    if constexpr (kMost == 4) {
+      if (n == 4) add_words<kQueries, 4>(block, values, acc_row, stride, begin, end, done * 16);
+      if (n == 3) add_words<kQueries, 3>(block, values, acc_row, stride, begin, end, done * 16);
+      if (n == 2) add_words<kQueries, 2>(block, values, acc_row, stride, begin, end, done * 16);
+    }
+    if (n == 1) add_words<kQueries, 1>(block, values, acc_row, stride, begin, end, done * 16);
+    done += n;
+  }
+}
+
+/// The weights of values as integers: probability times the value's scale, of the visible slots.
+inline void set_weights(QueryBlock& block, const float* scales) {
+  for (int i = 0; i < block.n; ++i) {
+    const int begin = block.begin[i], end = block.end[i];
+    F32x16 weight[kTileVectors];
+    F32x16 top = zero_f32();
+    PHIAL_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) {
+      weight[v] = mul(load(&block.s[i][16 * v]), load(scales + 16 * v));
+      if (begin > 16 * v) weight[v] = select(first_lanes(begin - 16 * v < 16 ? begin - 16 * v : 16), zero_f32(), weight[v]);
+      if (end < 16 * (v + 1)) weight[v] = select(first_lanes(end > 16 * v ? end - 16 * v : 0), weight[v], zero_f32());
+      top = max(top, weight[v]);
+    }
+    const float highest = max_lanes(top);
+    const F32x16 inverse = splat(highest < kSmallestGroup ? 0.0f : kMaxProbability / highest);
+    block.weight_scale[i] = highest / kMaxProbability;
+    PHIAL_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], to_i32(mul(weight[v], inverse)));
+  }
 }
 
 template <int kQueries, typename Keys>
@@ -244,6 +375,13 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
     if (block.end[i] > common_end) one(i, kOnes, common_end, block.end[i]);
 }
 
+inline void values_with(QueryBlock& block, const ValuesI16& values, const SoftmaxState& state, int64_t row, int begin, int end) {
+  set_weights(block, values.scales);
+  with_count(block.n, [&](auto n) {
+    add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end);
+  });
+}
+
 /// Sets the visible slots of each query in a tile; false when none sees any.
 inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t tile, int32_t window, int& first, int& end) {
   first = kTile;
@@ -265,7 +403,7 @@ inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t til
 
 /// Asks for part i of n of one head of a page.
 inline void prefetch_head(const std::byte* page, int64_t head_at, int32_t head_dim, DType dtype, int i, int n) {
-  const int64_t value_bytes = dtype == DType::f32 ? 4 : dtype == DType::f16 ? 2 : 1;
+  const int64_t value_bytes = dtype == DType::f32 ? 4 : dtype == DType::q8_0 ? 1 : 2;
   const int64_t begin = head_at * value_bytes, lines = kTile * head_dim * value_bytes / 64;
   for (int64_t line = lines * i / n; line < lines * (i + 1) / n; ++line) __builtin_prefetch(page + begin + line * 64, 0, 2);
 }
@@ -286,8 +424,21 @@ inline void attention_split(const AttentionTask& task) {
     state.sum(i) = 0;
   }
   alignas(64) float v_scales[kTile * kMaxHeadDimQ8 / kScaleBlock];
+  alignas(64) int16_t query_words[kMaxQueries * kMaxHeadDimI16];
+  float query_scale[kMaxQueries];
   QueryBlock block;
   const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
+  const auto block_size = [&](int b, int row) { return (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b); };
+  if (kv.k_dtype == DType::i16) {
+    for (int b = 0, row = 0, n; b < n_blocks; ++b, row += n) {
+      n = block_size(b, row);
+      for (int i = 0; i < n; ++i) {
+        int16_t words[kMaxHeadDimI16];
+        query_scale[row + i] = quantize_words(kMaxWord, task.queries[row + i], head_dim, words);
+        for (int32_t d = 0; d < head_dim; d += 2) __builtin_memcpy(query_words + row * head_dim + d * n + i * 2, words + d, 4);
+      }
+    }
+  }
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
     const std::byte* k_page = kv.k + task.pages[tile] * k_bytes;
     const std::byte* v_page = kv.v + task.pages[tile] * v_bytes;
@@ -302,7 +453,9 @@ inline void attention_split(const AttentionTask& task) {
         prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
       }
       block.queries = task.queries + row;
-      block.n = (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b);
+      block.query_words = query_words + row * head_dim;
+      block.query_scale = query_scale + row;
+      block.n = block_size(b, row);
       int first, end;
       if (set_visible(block, task.positions + row, tile, task.window, first, end)) {
         const int first_group = first / 16, end_group = (end + 15) / 16;
@@ -312,6 +465,12 @@ inline void attention_split(const AttentionTask& task) {
             break;
           case DType::f16:
             scores_with(block, KeysF16{reinterpret_cast<const uint16_t*>(k_page) + head_at, head_dim}, first_group, end_group);
+            break;
+          case DType::i16:
+            scores_with(block,
+                        KeysI16{reinterpret_cast<const int16_t*>(k_page) + head_at,
+                                reinterpret_cast<const float*>(k_page + page_values * 2) + task.kv_head * kTile, head_dim},
+                        first_group, end_group);
             break;
           default:
             scores_with(block,
@@ -326,6 +485,12 @@ inline void attention_split(const AttentionTask& task) {
             break;
           case DType::f16:
             values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row);
+            break;
+          case DType::i16:
+            values_with(block,
+                        ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at,
+                                  reinterpret_cast<const float*>(v_page + page_values * 2) + task.kv_head * kTile, head_dim},
+                        state, row, first, end);
             break;
           default:
             values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);

@@ -22,6 +22,22 @@ inline uint16_t one_f16(float x) {
   return lanes[0];
 }
 
+/// n values as integers of at most `limit`, room for whole lanes; returns their scale.
+inline float quantize_words(float limit, const float* x, int32_t n, int16_t* q) {
+  F32x16 top = zero_f32();
+  for (int32_t i = 0; i < n; i += 16) top = max(top, abs(n - i >= 16 ? load(x + i) : load_first(x + i, n - i)));
+  const float amax = max_lanes(top);
+  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : limit / amax);
+  for (int32_t i = 0; i < n; i += 16)
+    store_i16(q + i, to_i32(mul(n - i >= 16 ? load(x + i) : load_first(x + i, n - i), inverse)));
+  return amax / limit;
+}
+
+inline float* slot_scales(std::byte* page, const KvLayer& kv, int32_t head) {
+  return reinterpret_cast<float*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim * 2) +
+         slot_scale_index(0, head, 0, 0);
+}
+
 constexpr int32_t kHeadChunk = 64;  // dimensions converted at once
 
 inline void store_k(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x) {
@@ -37,6 +53,11 @@ inline void store_k(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
       to_f16(x + d0, n, bits);
       for (int32_t d = 0; d < n; ++d) to[(d0 + d) * kKeyLanes] = bits[d];
     }
+  } else if (kv.k_dtype == DType::i16) {
+    std::byte* to = page + k_pair_index(kv.head_dim, head, slot, 0) * 2;
+    int16_t words[kMaxHeadDimI16];
+    slot_scales(page, kv, head)[slot] = quantize_words(kMaxWord, x, kv.head_dim, words);
+    for (int32_t d = 0; d < kv.head_dim; d += 2) __builtin_memcpy(to + d * kKeyLanes * 2, words + d, 4);
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
     uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
@@ -59,6 +80,11 @@ inline void store_v(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
       to_f16(x + d0, n, bits);
       __builtin_memcpy(reinterpret_cast<uint16_t*>(page) + at + d0, bits, static_cast<size_t>(n) * 2);
     }
+  } else if (kv.v_dtype == DType::i16) {
+    int16_t* to = reinterpret_cast<int16_t*>(page) + v_pair_index(kv.head_dim, head, slot, 0);
+    int16_t words[kMaxHeadDimI16];
+    slot_scales(page, kv, head)[slot] = quantize_words(kMaxWord, x, kv.head_dim, words);
+    for (int32_t d = 0; d < kv.head_dim; ++d) to[d * 2] = words[d];
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
     uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
