@@ -61,6 +61,11 @@ void CpuStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs
     for (int32_t t = 0; t < step.n_tokens; ++t) {
       const int32_t position = step.positions[t], slot = position % kPageTokens;
       const int64_t page = step.page_table[static_cast<int64_t>(step.sequence_of[t]) * step.max_pages + position / kPageTokens];
+      if (constexpr int32_t kAhead = 4; t + kAhead < step.n_tokens)  // rows lie pages apart
+        for (int32_t d = 0; d < kv.head_dim; d += 16) {
+          __builtin_prefetch(k.row(t + kAhead) + h * kv.head_dim + d);
+          __builtin_prefetch(v.row(t + kAhead) + h * kv.head_dim + d);
+        }
       kernels_.ops.store_k(kv.k + page * k_bytes, kv, head, slot, k.row(t) + h * kv.head_dim);
       kernels_.ops.store_v(kv.v + page * v_bytes, kv, head, slot, v.row(t) + h * kv.head_dim);
     }

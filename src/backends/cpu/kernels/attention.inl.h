@@ -448,10 +448,8 @@ inline void attention_split(const AttentionTask& task) {
     }
     int row = 0;
     for (int b = 0; b < n_blocks; ++b) {
-      if (tile + 1 < task.end_tile) {
-        prefetch_head(kv.k + task.pages[tile + 1] * k_bytes, head_at, head_dim, kv.k_dtype, b, n_blocks);
-        prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
-      }
+      const bool has_next = tile + 1 < task.end_tile;
+      if (has_next) prefetch_head(kv.k + task.pages[tile + 1] * k_bytes, head_at, head_dim, kv.k_dtype, b, n_blocks);
       block.queries = task.queries + row;
       block.query_words = query_words + row * head_dim;
       block.query_scale = query_scale + row;
@@ -479,6 +477,7 @@ inline void attention_split(const AttentionTask& task) {
                         first_group, end_group);
         }
         block_softmax(block, task, row);
+        if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
         switch (kv.v_dtype) {  // the cache formats
           case DType::f32:
             values_with(block, ValuesF32{reinterpret_cast<const float*>(v_page) + head_at, head_dim}, state, row);
