@@ -262,7 +262,7 @@ def test_bad_sessions_are_refused(models, tmp_path):
     p = run("run", "-m", models("f16"), *ask[3:], check=False)
     assert p.returncode == 2 and "another model file" in p.stderr
     p = run(*ask, "-ctk", "q8_0", check=False)
-    assert p.returncode == 2 and "-ctk F16" in p.stderr
+    assert p.returncode == 2 and "-ctk I16" in p.stderr
     p = run(*ask, "-c", "16", check=False)
     assert p.returncode == 2 and "CONTEXT" in p.stderr
     p = run(*ask[:-1], tmp_path / "no" / "such", check=False)

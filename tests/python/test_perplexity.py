@@ -188,7 +188,7 @@ def test_divergence_by_its_formulas(models, tmp_path):
     base_lp = base_lp.reshape(-1, base_lp.shape[-1]).astype(np.float64)
     lp, ids = [], []
     for chunk in tokens:
-        run("logits", "-m", models("q4_k_m"), "--tokens", ",".join(map(str, chunk)), "-o", tmp_path / "l.npy", "-ctk", "f16", "-ctv", "f16")
+        run("logits", "-m", models("q4_k_m"), "--tokens", ",".join(map(str, chunk)), "-o", tmp_path / "l.npy", "-ctk", "i16", "-ctv", "i16")
         lp.append(log_softmax(np.load(tmp_path / "l.npy"))[FIRST:-1])
         ids.extend(chunk[FIRST + 1:])
     lp = np.concatenate(lp)

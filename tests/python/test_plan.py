@@ -174,5 +174,5 @@ def test_a_model_larger_than_memory_is_planned(tmp_path):
     os.truncate(path, os.path.getsize(path) + total + 4096)
     p = plan("-m", path)
     assert not p["fits"] and p["weight_bytes"] > 2e12 and any("refused" in note for note in p["notes"])
-    assert p["kv_bytes"] == 131072 * 128 * 2 * n_embd * 2
+    assert p["kv_bytes"] == 131072 * 128 * 2 * (n_embd * 2 + 128 * 4)  # words, and a scale for each of 128 heads
     assert run("run", "-m", path, "-p", "x", check=False).returncode == 3
