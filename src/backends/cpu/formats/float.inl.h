@@ -30,7 +30,7 @@ struct FloatFormat {
       F32x16 w[R];
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
-        if (k * kLineBytes % 64 == 0) __builtin_prefetch(panels[r] + k * kLineBytes + kPrefetchBytes);
+        if (k * kLineBytes % 64 == 0) __builtin_prefetch(panels[r] + k * kLineBytes + kPrefetchBytes, 0, 2);
         w[r] = widened(panels[r], k);
       }
       PHIAL_UNROLL

@@ -258,7 +258,7 @@ struct Bf16Tiles {
     alignas(64) uint8_t pairs[2][16][64];
     tile_load<0>(acc, 64);
     for (int64_t k = 0; k < n_k; k += 32) {
-      for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kPrefetchBytes / 2);
+      for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kPrefetchBytes / 2, 0, 2);
       uint8_t(*const tile)[64] = pairs[k / 32 % 2];
       pair_lines(halves + k * 16, n_k - k < 32 ? static_cast<int>(n_k - k) : 32, 16, tile);
       tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);

@@ -60,7 +60,7 @@ struct Bf16Format {
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) {
       const std::byte* at = panels[r] + line * 64;
-      __builtin_prefetch(at + kPrefetchBytes);
+      __builtin_prefetch(at + kPrefetchBytes, 0, 2);
       w[r] = bf16_pair<n>(reinterpret_cast<const uint16_t*>(at));
     }
     PHIAL_UNROLL
