@@ -65,6 +65,10 @@ CpuInfo detect() {
   }
   while (!info.model.empty() && info.model.back() == ' ') info.model.pop_back();
 
+  // Hosts hide which processor a name like "AMD EPYC" is; figures of two generations must not be taken for one machine's.
+  const uint32_t id = cpuid(1).a, family = id >> 8 & 15, more = family == 15 ? id >> 20 & 255 : 0;
+  info.model += fmt::format(" (family {} model {})", family + more, (id >> 4 & 15) + (id >> 12 & 0xF0));
+
   const Regs one = cpuid(1), seven = cpuid(7), seven_one = cpuid(7, 1);
   const auto bit = [](uint32_t word, int i) { return (word >> i & 1) != 0; };
   if (!bit(one.c, 27)) return info;  // OSXSAVE
