@@ -1,6 +1,7 @@
 // Processor features from cpuid or the auxiliary vector, core counts from the affinity mask, sysfs topology and the cgroup quota.
 #include "base/cpu_info.h"
 
+#include <fmt/core.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -19,8 +20,6 @@
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
-
-#include "base/fail.h"
 #endif
 
 namespace phial {
