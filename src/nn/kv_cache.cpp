@@ -18,7 +18,8 @@ void clear_slots(std::byte* page, const KvPageLayout& at, const KvFormat& f, int
       for (int32_t d = 0; d < f.head_dim; ++d) {
         std::memset(page + at.index(f.head_dim, head, slot, d) * at.value_bytes, 0, static_cast<size_t>(at.value_bytes));
         if (at.scale_bytes > 0 && d % run == 0)
-          std::memset(scales + at.scale_index(f.head_dim, head, slot, d) * at.scale_bytes, 0, static_cast<size_t>(at.scale_bytes));
+          std::memset(scales + at.scale_index(f.head_dim, head, slot, d) * at.scale_bytes, 0,
+                      static_cast<size_t>(at.scale_bytes));
       }
 }
 

@@ -65,11 +65,19 @@ struct KvPageLayout {
   Index index, scale_index;
 
   KvPageLayout(DType dtype, bool is_key)
-      : value_bytes(dtype == DType::q8_0 ? 1 : dtype == DType::f32 ? 4 : 2),
-        scale_bytes(dtype == DType::q8_0 ? 2 : dtype == DType::i16 ? 4 : 0),
+      : value_bytes(dtype == DType::q8_0  ? 1
+                    : dtype == DType::f32 ? 4
+                                          : 2),
+        scale_bytes(dtype == DType::q8_0  ? 2
+                    : dtype == DType::i16 ? 4
+                                          : 0),
         scale_run(dtype == DType::q8_0 ? 32 : 0),
-        index(dtype == DType::i16 ? (is_key ? k_pair_index : v_pair_index) : is_key ? k_index : v_index),
-        scale_index(dtype == DType::i16 ? slot_scale_index : is_key ? k_scale_index : v_scale_index) {}
+        index(dtype == DType::i16 ? (is_key ? k_pair_index : v_pair_index)
+              : is_key            ? k_index
+                                  : v_index),
+        scale_index(dtype == DType::i16 ? slot_scale_index
+                    : is_key            ? k_scale_index
+                                        : v_scale_index) {}
 };
 
 }  // namespace phial

@@ -39,7 +39,8 @@ TEST_CASE("a session loaded goes on bit for bit, for every cache type") {
   TempFolder folder;
   const std::string embedded = std::string(PHIAL_SOURCE_DIR) + "/models/phial-tiny";
   for (const std::string& model_path : {fixture("phi3-longrope"), fixture("phi3-plain"), converted(embedded, "q8_0")})
-    for (const auto& [k, v] : {std::pair{"f32", "f16"}, {"f16", "f32"}, {"q8_0", "f16"}, {"f16", "q8_0"}, {"i16", "f16"}, {"f32", "i16"}})
+    for (const auto& [k, v] :
+         {std::pair{"f32", "f16"}, {"f16", "f32"}, {"q8_0", "f16"}, {"f16", "q8_0"}, {"i16", "f16"}, {"f32", "i16"}})
       for (const int n : {1, 20, 31, 64, 70}) {  // 32 is the first's original context, 64 a page
         CAPTURE(model_path);
         CAPTURE(k);

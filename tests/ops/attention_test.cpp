@@ -23,11 +23,16 @@ struct Case {
 };
 
 const Case kCases[] = {
-    {96, 2, 2, DType::f16, DType::f16, 0, 0, {70, 1, 129}}, {32, 6, 2, DType::q8_0, DType::q8_0, 0, 0, {100, 17}},
-    {17, 3, 1, DType::f32, DType::f32, 0, 0, {65}},         {100, 4, 1, DType::f16, DType::f32, 33, 0, {150, 64}},
-    {64, 7, 1, DType::f16, DType::f16, 0, 30.0f, {90}},     {1, 1, 1, DType::f32, DType::f16, 0, 0, {80}},
-    {128, 8, 1, DType::q8_0, DType::f16, 200, 0, {300}},    {256, 2, 1, DType::f16, DType::q8_0, 0, 0, {66}},
-    {16, 70, 1, DType::f16, DType::f16, 0, 0, {40}},        {32, 2, 1, DType::f16, DType::f16, 0, 0, {2200}},  // three splits
+    {96, 2, 2, DType::f16, DType::f16, 0, 0, {70, 1, 129}},
+    {32, 6, 2, DType::q8_0, DType::q8_0, 0, 0, {100, 17}},
+    {17, 3, 1, DType::f32, DType::f32, 0, 0, {65}},
+    {100, 4, 1, DType::f16, DType::f32, 33, 0, {150, 64}},
+    {64, 7, 1, DType::f16, DType::f16, 0, 30.0f, {90}},
+    {1, 1, 1, DType::f32, DType::f16, 0, 0, {80}},
+    {128, 8, 1, DType::q8_0, DType::f16, 200, 0, {300}},
+    {256, 2, 1, DType::f16, DType::q8_0, 0, 0, {66}},
+    {16, 70, 1, DType::f16, DType::f16, 0, 0, {40}},
+    {32, 2, 1, DType::f16, DType::f16, 0, 0, {2200}},       // three splits
     {32, 1, 1, DType::q8_0, DType::q8_0, 1500, 0, {2600}},  // a window across splits
     {48, 1, 1, DType::f32, DType::f32, 10, 0, {1100}},
     {96, 2, 2, DType::i16, DType::i16, 0, 0, {70, 1, 129}},

@@ -24,11 +24,8 @@ struct Page {
   static Page of(const KvLayer& kv, bool is_key, int32_t id) {
     const DType dtype = is_key ? kv.k_dtype : kv.v_dtype;
     std::byte* base = is_key ? kv.k : kv.v;
-    return {base + id * kv_page_bytes(dtype, kv.n_kv_heads, kv.head_dim),
-            dtype,
-            static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim,
-            KvPageLayout(dtype, is_key),
-            kv.head_dim};
+    return {base + id * kv_page_bytes(dtype, kv.n_kv_heads, kv.head_dim), dtype,
+            static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim, KvPageLayout(dtype, is_key), kv.head_dim};
   }
 
   template <typename T>

@@ -64,9 +64,9 @@ struct QueryBlock {
   const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
   const float* query_scale;
   int n;
-  int begin[kBlockQueries], end[kBlockQueries];  // visible slots
-  float carry[kBlockQueries];                    // exp(old max - new max)
-  alignas(64) float s[kBlockQueries][kTile];     // scores, then probabilities
+  int begin[kBlockQueries], end[kBlockQueries];      // visible slots
+  float carry[kBlockQueries];                        // exp(old max - new max)
+  alignas(64) float s[kBlockQueries][kTile];         // scores, then probabilities
   alignas(64) int16_t weight[kBlockQueries][kTile];  // probabilities times scales of an i16 cache, as integers
   float weight_scale[kBlockQueries];
 };
@@ -154,8 +154,8 @@ __attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& ke
 
 /// acc_d = acc_d * carry + scale * sum of weight_j v_jd over the page's slots [begin, end), two at a time.
 template <int kQueries, int kVectors>
-__attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride, int begin, int end,
-                      int32_t d) {
+__attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride,
+                                         int begin, int end, int32_t d) {
   I32x16 sum[kQueries][kVectors];
   PHIAL_UNROLL
   for (int i = 0; i < kQueries; ++i) PHIAL_UNROLL
@@ -377,9 +377,8 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
 
 inline void values_with(QueryBlock& block, const ValuesI16& values, const SoftmaxState& state, int64_t row, int begin, int end) {
   set_weights(block, values.scales);
-  with_count(block.n, [&](auto n) {
-    add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end);
-  });
+  with_count(block.n,
+             [&](auto n) { add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end); });
 }
 
 /// Sets the visible slots of each query in a tile; false when none sees any.
