@@ -54,7 +54,7 @@ REASONS = {
     "decode_share": {"": _MEMORY},
     "decode_ratio": {"": "both wait for the same memory, whose speed moves between the two runs of a pair (notes)"},
     "together": {"": "one token's decoding is bound by memory, 8 tokens' by arithmetic on one row of lines at a time: levels are unpacked twice, for two tiles of 4"},
-    "long_share": {"": "attention over long texts, now of integers, takes 30 to 40 % of the time at 8192 tokens: 578 clocks for a query and 64 keys, of which 384 are products (notes)"},
+    "long_share": {"": "attention over long texts, now of integers, takes a third and more of the time at 8192 tokens; one run without warm-up in a busy hour, 62 to 68 % in a quiet one (notes)"},
     "first_token": {"": "weights are copied into fresh memory once, which the host is slow to give"},
     "quantize_ratio": {},
 }
