@@ -47,14 +47,14 @@ REASONS = {
         "BF16": "86 to 90 % in the products alone (linear_bench); attention and the rest of a step do not use bf16",
     },
     "prefill_ratio": {
-        "": "this llama.cpp reaches two to five times the share of the peak that the one did on which the bar was set (the column beside: Q5_K 9 % then, Q6_K 13 %, Q3_K 13 %, Q4_K 17 %); at the bar's factor it would be over the kernels' ceiling",
+        "": "this llama.cpp reaches more of the peak than the one on which the bar was set (then Q4_0 30 %, Q8_0 15 %, Q4_K 17 %, Q5_K 9 %, Q6_K 13 %, Q3_K 13 %, Q2_K 11 %; today the column beside)",
         "F16": "products in f32 keep all bits of F16",
         "BF16": "llama.cpp multiplies in bf16 too, at half of the peak",
     },
     "decode_share": {"": _MEMORY},
     "decode_ratio": {"": "both wait for the same memory, whose speed moves between the two runs of a pair (notes)"},
     "together": {"": "one token's decoding is bound by memory, 8 tokens' by arithmetic on one row of lines at a time: levels are unpacked twice, for two tiles of 4"},
-    "long_share": {"": "attention over long texts, now of integers, takes a third and more of the time at 8192 tokens; one run without warm-up in a busy hour, 62 to 68 % in a quiet one (notes)"},
+    "long_share": {"": "attention over long texts, which takes a third and more of the time at 8192 tokens (notes)"},
     "first_token": {"": "weights are copied into fresh memory once, which the host is slow to give"},
     "quantize_ratio": {},
 }

@@ -319,7 +319,7 @@ int print_limits(int n_threads, const std::string& format) {
 int bench_verb(Flags& flags) {
   RunOptions base;
   std::string models, prompts = "512", gens = "128", depths = "0", parallel = "1", batches = "2048", ubatches = "512",
-                      threads = "0", types_k = "f16", types_v = "f16", output = "md";
+                      threads = "0", types_k = RunOptions().cache_type_k, types_v = RunOptions().cache_type_v, output = "md";
   std::vector<std::string> pairs;
   int repetitions = 5, delay = 0;
   bool limits_only = false, no_limits = false, no_warmup = false;
