@@ -235,22 +235,24 @@ TEST_CASE("attention: reference against double, every device, chunk, page order 
 }
 
 TEST_CASE("attention of one late token is spread over splits with the same bits") {
-  const Case c{64, 2, 1, DType::f16, DType::f16, 0, 0, {5000}};
-  const Data data(c);
-  const std::vector<Token> last{{0, 4999, 4999}};
-  std::vector<Token> tokens;
-  for (int32_t p = 0; p < 5000; ++p) tokens.push_back({0, p, p});
-  std::vector<float> want(data.q.size()), got;
-  Cache reference_cache(reference(), data, 3);
-  reference_cache.step(tokens, true, false, want);
-  reference_cache.step(last, false, true, want);
-  for (Bench* bench : cpu_benches()) {
-    INFO(bench->label);
-    got.assign(data.q.size(), 0);
-    Cache cache(*bench, data, 4);
-    cache.step(tokens, true, false, got);
-    cache.step(last, false, true, got);
-    CHECK(equal_bits(got, want));
+  for (const DType dtype : {DType::f16, DType::i16}) {
+    const Case c{64, 2, 1, dtype, dtype, 0, 0, {5000}};
+    const Data data(c);
+    const std::vector<Token> last{{0, 4999, 4999}};
+    std::vector<Token> tokens;
+    for (int32_t p = 0; p < 5000; ++p) tokens.push_back({0, p, p});
+    std::vector<float> want(data.q.size()), got;
+    Cache reference_cache(reference(), data, 3);
+    reference_cache.step(tokens, true, false, want);
+    reference_cache.step(last, false, true, want);
+    for (Bench* bench : cpu_benches()) {
+      INFO(bench->label);
+      got.assign(data.q.size(), 0);
+      Cache cache(*bench, data, 4);
+      cache.step(tokens, true, false, got);
+      cache.step(last, false, true, got);
+      CHECK(equal_bits(got, want));
+    }
   }
 }
 

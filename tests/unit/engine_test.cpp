@@ -103,6 +103,9 @@ TEST_CASE("rope frequencies: plain, divided, linear, yarn") {
 TEST_CASE("the cache's types") {
   CHECK(kv_dtype("f16", "-ctk", 16) == DType::f16);
   CHECK(kv_dtype("Q8_0", "-ctk", 64) == DType::q8_0);
+  CHECK(kv_dtype("i16", "-ctk", 50) == DType::i16);
+  CHECK(code_of([] { kv_dtype("i16", "-ctk", 17); }) == "ARGUMENT");
+  CHECK(code_of([] { kv_dtype("i16", "-ctk", 514); }) == "ARGUMENT");
   CHECK(code_of([] { kv_dtype("q8_0", "-ctk", 48); }) == "ARGUMENT");
   CHECK(code_of([] { kv_dtype("q4_k", "-ctk", 64); }) == "ARGUMENT");
   CHECK(code_of([] { kv_dtype("", "-ctk", 64); }) == "ARGUMENT");

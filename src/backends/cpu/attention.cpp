@@ -55,13 +55,14 @@ struct Worker {
 void CpuStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs& step) {
   const uint64_t k_bytes = kv_page_bytes(kv.k_dtype, kv.n_kv_heads, kv.head_dim);
   const uint64_t v_bytes = kv_page_bytes(kv.v_dtype, kv.n_kv_heads, kv.head_dim);
+  constexpr int32_t kAhead = 4;  // tokens whose rows, which lie pages apart, are asked for before they are stored
   // By head, so that the lines 16 keys share stay with one thread.
   for_rows(pool_, kv.n_kv_heads, static_cast<int64_t>(step.n_tokens) * kv.head_dim, [&](int64_t h) {
     const int32_t head = static_cast<int32_t>(h);
     for (int32_t t = 0; t < step.n_tokens; ++t) {
       const int32_t position = step.positions[t], slot = position % kPageTokens;
       const int64_t page = step.page_table[static_cast<int64_t>(step.sequence_of[t]) * step.max_pages + position / kPageTokens];
-      if (constexpr int32_t kAhead = 4; t + kAhead < step.n_tokens)  // rows lie pages apart
+      if (t + kAhead < step.n_tokens)
         for (int32_t d = 0; d < kv.head_dim; d += 16) {
           __builtin_prefetch(k.row(t + kAhead) + h * kv.head_dim + d);
           __builtin_prefetch(v.row(t + kAhead) + h * kv.head_dim + d);

@@ -2,14 +2,18 @@
 
 constexpr float kSmallestGroup = 1e-30f;  // docs/numerics.md
 
-/// One token's part of a group: its scale, and its values as int8.
-inline float quantize_group(const float* x, int n, int8_t* q) {
+inline void store_integers(int8_t* q, I32x16 v) { store_i8(q, v); }
+inline void store_integers(int16_t* q, I32x16 v) { store_i16(q, v); }
+
+/// ops/numerics.h's quantize_to in lanes: n values as integers of at most `limit`, with room for whole lanes; their scale.
+template <typename Int>
+inline float quantize_to(float limit, const float* x, int n, Int* q) {
   F32x16 top = zero_f32();
   for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
   const float amax = max_lanes(top);
-  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : 127.0f / amax);
-  for (int i = 0; i < n; i += 16) store_i8(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
-  return amax / 127.0f;
+  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : limit / amax);
+  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
+  return amax / limit;
 }
 
 /// The aux dwords of a chunk from its sums of 16.
@@ -86,7 +90,7 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
       int32_t scales[kChunkK / 32] = {};
       for (int g = 0; g * layout.group < count; ++g) {
         const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
-        scales[g] = __builtin_bit_cast(int32_t, quantize_group(row + at, length, q + at));
+        scales[g] = __builtin_bit_cast(int32_t, quantize_to(127.0f, row + at, length, q + at));
       }
       int32_t sum16[kChunkK / 16];
       for (int i = 0; i < kChunkK / 16; ++i) {

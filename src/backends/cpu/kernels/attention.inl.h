@@ -7,6 +7,34 @@ constexpr int kTile = kPageTokens;
 constexpr int kTileVectors = kTile / 16;
 constexpr int32_t kScaleBlock = 32;  // q8_0
 
+template <int kN>
+struct Count {
+  static constexpr int value = kN;
+};
+
+/// Calls f(Count<n>{}, first) for runs of n vectors whose sums fit the registers beside those of the other queries.
+template <typename F>
+inline void for_vector_runs(int n_vectors, F f) {
+  constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
+  const int n_runs = (n_vectors + kMost - 1) / kMost;
+  for (int run = 0, first = 0, n; run < n_runs; ++run, first += n) {
+    n = (n_vectors - first + n_runs - run - 1) / (n_runs - run);
+    if constexpr (kMost == 4) {
+      if (n == 4) f(Count<4>{}, first);
+      if (n == 3) f(Count<3>{}, first);
+      if (n == 2) f(Count<2>{}, first);
+    }
+    if (n == 1) f(Count<1>{}, first);
+  }
+}
+
+/// x in the slots [begin, end) of a page, `hidden` in the others; x is vector v of a row of slots.
+inline F32x16 where_visible(F32x16 x, F32x16 hidden, int v, int begin, int end) {
+  if (begin > 16 * v) x = select(first_lanes(begin - 16 * v < 16 ? begin - 16 * v : 16), hidden, x);
+  if (end < 16 * (v + 1)) x = select(first_lanes(end > 16 * v ? end - 16 * v : 0), x, hidden);
+  return x;
+}
+
 struct KeysF32 {
   const float* p;
   int32_t head_dim;
@@ -187,32 +215,20 @@ __attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI1
 /// The last vector of a head that is not whole vectors reads on into the next slots; its accumulators have room for that.
 template <int kQueries>
 void add_all_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride, int begin, int end) {
-  constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
-  const int n_vectors = (values.head_dim + 15) / 16, n_chunks = (n_vectors + kMost - 1) / kMost;
-  int done = 0;
-  for (int c = 0; c < n_chunks; ++c) {
-    const int n = (n_vectors - done + n_chunks - c - 1) / (n_chunks - c);
-    if constexpr (kMost == 4) {
-      if (n == 4) add_words<kQueries, 4>(block, values, acc_row, stride, begin, end, done * 16);
-      if (n == 3) add_words<kQueries, 3>(block, values, acc_row, stride, begin, end, done * 16);
-      if (n == 2) add_words<kQueries, 2>(block, values, acc_row, stride, begin, end, done * 16);
-    }
-    if (n == 1) add_words<kQueries, 1>(block, values, acc_row, stride, begin, end, done * 16);
-    done += n;
-  }
+  for_vector_runs((values.head_dim + 15) / 16, [&](auto n, int first) {
+    add_words<kQueries, decltype(n)::value>(block, values, acc_row, stride, begin, end, first * 16);
+  });
 }
 
 /// The weights of values as integers: probability times the value's scale, of the visible slots.
 inline void set_weights(QueryBlock& block, const float* scales) {
   for (int i = 0; i < block.n; ++i) {
-    const int begin = block.begin[i], end = block.end[i];
     F32x16 weight[kTileVectors];
     F32x16 top = zero_f32();
     PHIAL_UNROLL
     for (int v = 0; v < kTileVectors; ++v) {
-      weight[v] = mul(load(&block.s[i][16 * v]), load(scales + 16 * v));
-      if (begin > 16 * v) weight[v] = select(first_lanes(begin - 16 * v < 16 ? begin - 16 * v : 16), zero_f32(), weight[v]);
-      if (end < 16 * (v + 1)) weight[v] = select(first_lanes(end > 16 * v ? end - 16 * v : 0), weight[v], zero_f32());
+      weight[v] =
+          where_visible(mul(load(&block.s[i][16 * v]), load(scales + 16 * v)), zero_f32(), v, block.begin[i], block.end[i]);
       top = max(top, weight[v]);
     }
     const float highest = max_lanes(top);
@@ -268,21 +284,11 @@ inline void add_last_values(const float (*p)[kTile], const Values& values, float
 template <int kQueries, typename Values>
 void add_all_values(const float (*p)[kTile], const Values& values, float* acc_row, int64_t stride, const float* carry, int begin,
                     int end) {
-  constexpr int kMost = kF32x16Registers >= 32 ? 4 : 1;
   const int n_vectors = values.head_dim / 16;
-  const int n_chunks = (n_vectors + kMost - 1) / kMost;
-  int done = 0;
-  for (int c = 0; c < n_chunks; ++c) {
-    const int n = (n_vectors - done + n_chunks - c - 1) / (n_chunks - c);
-    if constexpr (kMost == 4) {
-      if (n == 4) add_values<kQueries, 4>(p, values, acc_row, stride, carry, begin, end, done * 16);
-      if (n == 3) add_values<kQueries, 3>(p, values, acc_row, stride, carry, begin, end, done * 16);
-      if (n == 2) add_values<kQueries, 2>(p, values, acc_row, stride, carry, begin, end, done * 16);
-    }
-    if (n == 1) add_values<kQueries, 1>(p, values, acc_row, stride, carry, begin, end, done * 16);
-    done += n;
-  }
-  if (done * 16 < values.head_dim) add_last_values<kQueries>(p, values, acc_row, stride, carry, begin, end, done * 16);
+  for_vector_runs(n_vectors, [&](auto n, int first) {
+    add_values<kQueries, decltype(n)::value>(p, values, acc_row, stride, carry, begin, end, first * 16);
+  });
+  if (n_vectors * 16 < values.head_dim) add_last_values<kQueries>(p, values, acc_row, stride, carry, begin, end, n_vectors * 16);
 }
 
 /// Scores to probabilities; moves max and sum of each query on, and leaves the carry for its values.
@@ -295,8 +301,7 @@ inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t 
     for (int v = 0; v < kTileVectors; ++v) {
       F32x16 x = mul(load(&block.s[i][16 * v]), splat(task.scale));
       if (task.softcap > 0) x = mul(splat(task.softcap), tanh(div(x, splat(task.softcap))));
-      if (begin > 16 * v) x = select(first_lanes(begin - 16 * v < 16 ? begin - 16 * v : 16), splat(-__builtin_inff()), x);
-      if (end < 16 * (v + 1)) x = select(first_lanes(end > 16 * v ? end - 16 * v : 0), x, splat(-__builtin_inff()));
+      x = where_visible(x, splat(-__builtin_inff()), v, begin, end);
       highest = max(highest, x);
       store(&block.s[i][16 * v], x);
     }
@@ -321,10 +326,6 @@ inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t 
 }
 
 /// Calls f(Count<n>{}) for n in 1..kBlockQueries.
-template <int kN>
-struct Count {
-  static constexpr int value = kN;
-};
 template <typename F>
 inline void with_count(int n, F&& f) {
   switch (n) {
@@ -433,7 +434,7 @@ inline void attention_split(const AttentionTask& task) {
       n = block_size(b, row);
       for (int i = 0; i < n; ++i) {
         int16_t words[kMaxHeadDimI16];
-        query_scale[row + i] = quantize_words(kMaxWord, task.queries[row + i], head_dim, words);
+        query_scale[row + i] = quantize_to(kMaxWord, task.queries[row + i], head_dim, words);
         for (int32_t d = 0; d < head_dim; d += 2) __builtin_memcpy(query_words + row * head_dim + d * n + i * 2, words + d, 4);
       }
     }
@@ -466,7 +467,7 @@ inline void attention_split(const AttentionTask& task) {
           case DType::i16:
             scores_with(block,
                         KeysI16{reinterpret_cast<const int16_t*>(k_page) + head_at,
-                                reinterpret_cast<const float*>(k_page + page_values * 2) + task.kv_head * kTile, head_dim},
+                                reinterpret_cast<const float*>(k_page + slot_scales_at(kv, task.kv_head)), head_dim},
                         first_group, end_group);
             break;
           default:
@@ -487,7 +488,7 @@ inline void attention_split(const AttentionTask& task) {
           case DType::i16:
             values_with(block,
                         ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at,
-                                  reinterpret_cast<const float*>(v_page + page_values * 2) + task.kv_head * kTile, head_dim},
+                                  reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head)), head_dim},
                         state, row, first, end);
             break;
           default:

@@ -7,35 +7,18 @@ inline void to_f16(const float* x, int32_t n, uint16_t* out) {
   if (i < n) store_f16(out + i, load_first(x + i, n - i));
 }
 
-inline float quantize_32(const float* x, int8_t* q) {
-  const F32x16 a = load(x), b = load(x + 16);
-  const float amax = max_lanes(max(abs(a), abs(b)));
-  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : 127.0f / amax);
-  store_i8(q, to_i32(mul(a, inverse)));
-  store_i8(q + 16, to_i32(mul(b, inverse)));
-  return amax / 127.0f;
-}
-
 inline uint16_t one_f16(float x) {
   uint16_t lanes[16];
   store_f16(lanes, splat(x));
   return lanes[0];
 }
 
-/// n values as integers of at most `limit`, room for whole lanes; returns their scale.
-inline float quantize_words(float limit, const float* x, int32_t n, int16_t* q) {
-  F32x16 top = zero_f32();
-  for (int32_t i = 0; i < n; i += 16) top = max(top, abs(n - i >= 16 ? load(x + i) : load_first(x + i, n - i)));
-  const float amax = max_lanes(top);
-  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : limit / amax);
-  for (int32_t i = 0; i < n; i += 16)
-    store_i16(q + i, to_i32(mul(n - i >= 16 ? load(x + i) : load_first(x + i, n - i), inverse)));
-  return amax / limit;
+/// Where the scales of one head begin in an i16 page, in bytes.
+inline int64_t slot_scales_at(const KvLayer& kv, int32_t head) {
+  return static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim * 2 + slot_scale_index(0, head, 0, 0) * 4;
 }
-
-inline float* slot_scales(std::byte* page, const KvLayer& kv, int32_t head) {
-  return reinterpret_cast<float*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim * 2) +
-         slot_scale_index(0, head, 0, 0);
+inline void store_words(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x, int16_t* words) {
+  reinterpret_cast<float*>(page + slot_scales_at(kv, head))[slot] = quantize_to(kMaxWord, x, kv.head_dim, words);
 }
 
 constexpr int32_t kHeadChunk = 64;  // dimensions converted at once
@@ -56,14 +39,14 @@ inline void store_k(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
   } else if (kv.k_dtype == DType::i16) {
     std::byte* to = page + k_pair_index(kv.head_dim, head, slot, 0) * 2;
     int16_t words[kMaxHeadDimI16];
-    slot_scales(page, kv, head)[slot] = quantize_words(kMaxWord, x, kv.head_dim, words);
+    store_words(page, kv, head, slot, x, words);
     for (int32_t d = 0; d < kv.head_dim; d += 2) __builtin_memcpy(to + d * kKeyLanes * 2, words + d, 4);
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
     uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
     for (int32_t d0 = 0; d0 < kv.head_dim; d0 += 32) {
       int8_t q[32];
-      scales[k_scale_index(kv.head_dim, head, slot, d0)] = one_f16(quantize_32(x + d0, q));
+      scales[k_scale_index(kv.head_dim, head, slot, d0)] = one_f16(quantize_to(127.0f, x + d0, 32, q));
       for (int32_t d = 0; d < 32; ++d) to[(d0 + d) * kKeyLanes] = q[d];
     }
   }
@@ -83,12 +66,12 @@ inline void store_v(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
   } else if (kv.v_dtype == DType::i16) {
     int16_t* to = reinterpret_cast<int16_t*>(page) + v_pair_index(kv.head_dim, head, slot, 0);
     int16_t words[kMaxHeadDimI16];
-    slot_scales(page, kv, head)[slot] = quantize_words(kMaxWord, x, kv.head_dim, words);
+    store_words(page, kv, head, slot, x, words);
     for (int32_t d = 0; d < kv.head_dim; ++d) to[d * 2] = words[d];
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
     uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
     for (int32_t d0 = 0; d0 < kv.head_dim; d0 += 32)
-      scales[v_scale_index(kv.head_dim, head, slot, d0)] = one_f16(quantize_32(x + d0, to + d0));
+      scales[v_scale_index(kv.head_dim, head, slot, d0)] = one_f16(quantize_to(127.0f, x + d0, 32, to + d0));
   }
 }
