@@ -1,4 +1,5 @@
 """Samples of bench/run.py to docs/benchmarks.md and its plot: medians, shares of the limits, bars met and missed."""
+import math
 import pathlib
 import statistics
 
@@ -91,9 +92,9 @@ def table(head, rows, align="---:"):
 
 def against_bar(entry, f, measure, text):
     """The figure and its bar; a missed one is bold."""
-    limit = bars.bar(entry["type"], measure)
-    bar_text = f"{limit:.0%}" if measure.endswith("_share") else f"{limit:g}"
-    return [text if bars.holds(entry["type"], measure, f[measure]) else f"**{text}**", bar_text]
+    limit = bars.bar(entry["type"], measure, entry["isa"])
+    bar_text = "" if limit is None else f"{limit:.0%}" if measure.endswith("_share") else f"{limit:g}"
+    return [text if bars.holds(entry["type"], measure, f[measure], entry["isa"]) else f"**{text}**", bar_text]
 
 
 def speed_tables(results, rows):
@@ -134,9 +135,9 @@ def missed(rows):
     found = {}
     for entry, f in rows:
         for measure in bars.NAMES:
-            if measure in f and not bars.holds(entry["type"], measure, f[measure]):
+            if measure in f and not bars.holds(entry["type"], measure, f[measure], entry["isa"]):
                 value = f"{f[measure]:.0%}" if measure.endswith("_share") else f"{f[measure]:.2f}"
-                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure)), []).append(f"{f['name']} {value}")
+                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure, entry["isa"])), []).append(f"{f['name']} {value}")
     if not found:
         return []
     return ["## Missed bars", ""] + table(["figure", "types", "why"], [[name, ", ".join(types), why] for (name, why), types in sorted(found.items())], "---")
@@ -166,4 +167,5 @@ def write(results, out):
     text, rows = render(results, picture.name)
     notes = out.read_text().partition(NOTES) if out.exists() else ("", "", "")
     out.write_text(text + ("\n" + NOTES + notes[2] if notes[1] else ""))
-    plot.draw([f for _, f in rows], [bars.BARS[entry["type"]] for entry, _ in rows], results, picture)
+    limits = [[bars.bar(entry["type"], measure, entry["isa"]) for measure in bars.COLUMNS] for entry, _ in rows]
+    plot.draw([f for _, f in rows], [[math.nan if limit is None else limit for limit in row] for row in limits], results, picture)

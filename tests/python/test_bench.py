@@ -95,6 +95,10 @@ def test_figures_and_missed_bars(bench_module):
     for name, measure, value in [("Q4_0", "prefill_share", "20%"), ("BF16", "prefill_share", "40%"), ("BF16", "first_token", "2.50")]:
         assert f"| {bars.NAMES[measure]} | {name} {value} | {bars.reason(name, measure)} |" in missed
     assert bars.NAMES["prefill_ratio"] not in missed
+    results["entries"]["c"] = entry("Q4_0", isa="avx2", prefill=30.0)  # a forced instruction set has bars of its own
+    text, _ = bench_module.render(results, "p.svg")
+    assert rows_of(text, "Prefill of 512 tokens")["Q4_0 (avx2)"] == ["30.0", "6% int8", "", "20.0", "4%", "**1.50**", "1.8", "65.0", "217%", "70%"]
+    assert f"| {bars.NAMES['prefill_ratio']} | Q4_0 (avx2) 1.50 | {bars.FORCED_REASON} |" in text
     results["entries"]["a"]["phial"][0].update(prefill=400.0)
     assert "Q4_0 80%" not in bench_module.render(results, "p.svg")[0].split("## Missed bars")[1].split("## Start")[0]
 
