@@ -1,8 +1,9 @@
 // The AMX tile instructions (the names of tiles_plain.h), as inline assembly: GCC 12's own _tile_loadconfig tells the
 // compiler of 8 of the 64 bytes it reads, and the stores to the others are dropped. Shapes are those of TileShapes.
 
+template <int k_bytes>
 inline void tile_configure() {
-  const TileShapes shapes;
+  const TileShapes shapes(k_bytes);
   __asm__ volatile("ldtilecfg %0" : : "m"(shapes));  // the operand is all 64 bytes
 }
 inline void tile_release() { __asm__ volatile("tilerelease"); }

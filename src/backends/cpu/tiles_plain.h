@@ -12,7 +12,9 @@ inline PlainTiles& plain_tiles() {
 }
 
 /// Tiles hold garbage until they are loaded; what is used without a configuration is garbage too.
+template <int k_bytes>
 inline void tile_configure() {
+  plain_tiles().shapes = TileShapes(k_bytes);
   plain_tiles().configured = true;
   __builtin_memset(plain_tiles().bytes, 0xA5, sizeof plain_tiles().bytes);
 }

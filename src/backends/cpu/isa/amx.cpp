@@ -29,7 +29,7 @@ const KernelTable& amx_table() {
 
 int32_t amx_int8_peak(int64_t n) {
   using namespace amx;
-  tile_configure();
+  tile_configure<64>();
   tile_zero<kActTile>(), tile_zero<kWeightTile>();
   tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
   for (; n > 0; --n) {
@@ -46,7 +46,7 @@ int32_t amx_int8_peak(int64_t n) {
 
 float amx_bf16_peak(int64_t n) {
   using namespace amx;
-  tile_configure();
+  tile_configure<64>();
   tile_zero<kActTile>(), tile_zero<kWeightTile>();
   tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
   for (; n > 0; --n) {

@@ -55,106 +55,183 @@ inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, int offset, Pla
   store(out.d, load(levels.d));
 }
 
-/// The sums of one tile of products, of one plane or two.
-struct alignas(64) TileSums {
-  int32_t plane[2][kTileRows][16];
+// The sums of a unit of products wait in memory while the next unit is multiplied, and its float operations stand between the
+// tile instructions of that one: both take about as long, and what tiles store can be loaded only after it has left the core's
+// queue of stores.
+
+constexpr int kUnitTiles = 2;  // of tokens
+
+struct alignas(64) UnitSums {
+  int32_t tile[2 * kUnitTiles][kTileRows][16];
 };
 
-/// Tiles 2 r and 2 r + 1 += products of 64 k, from line `line` on, of panel r; then likewise for the panels behind it.
-template <int R, int r, int kSub, bool kMin>
-inline void add_tiles(const PlanesPanel<kSub, kMin>* panels, int line) {
-  tile_load<kWeightTile>(panels[r].q[0][line], 64);
-  tile_dot_unsigned<2 * r, kActTile, kWeightTile>();
-  tile_load<kWeightTile>(panels[r].q[1][line], 64);
-  tile_dot_signed<2 * r + 1, kActTile, kWeightTile>();
-  if constexpr (r + 1 < R) add_tiles<R, r + 1>(panels, line);
+/// One panel, part `part` of its chunk, times n_tiles records from `record` on, to be added to acc.
+template <class Panel>
+struct TileUnit {
+  const Panel* panel = nullptr;
+  const std::byte* record = nullptr;
+  float* acc = nullptr;
+  int stride = 0, part = 0, n_tiles = 0, n_blocks = 0;
+};
+
+/// Loads of activations (tiles t of the unit), then of weights, each followed by its products with all tiles of tokens.
+template <class F, int T, class Panel>
+inline void load_acts(const TileUnit<Panel>& unit, int k) {
+  constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
+  tile_load<kActTile>(unit.record + k * (kTileRows * 64), 64);
+  if constexpr (T == 2) tile_load<kActTile + 1>(unit.record + record_bytes + k * (kTileRows * 64), 64);
 }
-template <int R, int r, int kSub, bool kMin>
-inline void add_tiles(const FoldedPanel<kSub, kMin>* panels, int line) {
-  tile_load<kWeightTile>(panels[r].q[line], 64);
-  tile_dot_unsigned<2 * r, kActTile, kWeightTile>();
-  if constexpr (r + 1 < R) add_tiles<R, r + 1>(panels, line);
+template <int T>
+inline void dot_low(const uint8_t* line) {
+  tile_load<kWeightTile>(line, 64);
+  tile_dot_unsigned<0, kActTile, kWeightTile>();
+  if constexpr (T == 2) tile_dot_unsigned<1, kActTile + 1, kWeightTile>();
 }
-template <int R, int r, int n_planes>
-inline void zero_tiles() {
-  tile_zero<2 * r>();
-  if constexpr (n_planes == 2) tile_zero<2 * r + 1>();
-  if constexpr (r + 1 < R) zero_tiles<R, r + 1, n_planes>();
-}
-template <int R, int r, int n_planes>
-inline void store_tiles(TileSums* sums) {
-  tile_store<2 * r>(sums[r].plane[0], 64);
-  if constexpr (n_planes == 2) tile_store<2 * r + 1>(sums[r].plane[1], 64);
-  if constexpr (r + 1 < R) store_tiles<R, r + 1, n_planes>(sums);
+template <int T>
+inline void dot_high(const uint8_t* line) {
+  tile_load<kWeightTile + 1>(line, 64);
+  tile_dot_signed<2, kActTile, kWeightTile + 1>();
+  if constexpr (T == 2) tile_dot_signed<3, kActTile + 1, kWeightTile + 1>();
 }
 
-/// K-quants: group by group, so that the weights of a group stay in first-level cache while all tokens pass.
-template <class F, int n_planes, int R, class Panel>
-void multiply_groups(const Panel* panels, const std::byte* act, int n_tokens, float* acc) {
+/// K-quants: a unit is a group of one panel and two tiles of tokens; sums of the low plane in tiles 0 and 1, of the high in 2
+/// and 3.
+template <class F, int n_planes>
+struct GroupUnits {
   static_assert(F::kGroup % 64 == 0);
-  constexpr int at_once = 4;  // tokens whose values lie in registers
-  constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
-  TileSums sums[R];
-  for (int g = 0; g < kChunkK / F::kGroup; ++g) {
-    const std::byte* record = act;
-    float* to = acc;
-    for (int t = 0; t < n_tokens; t += kTileRows, record += record_bytes, to += kTileRows * R * 16) {
-      zero_tiles<R, 0, n_planes>();
-      for (int k = g * (F::kGroup / 64); k < (g + 1) * (F::kGroup / 64); ++k) {
-        tile_load<kActTile>(record + k * (kTileRows * 64), 64);
-        add_tiles<R, 0>(panels, k * 16);
-        for (int line = 0; line < kTileRows; ++line) __builtin_prefetch(record + record_bytes + (k * kTileRows + line) * 64);
-      }
-      store_tiles<R, 0, n_planes>(sums);
-      for (int r = 0; r < R; ++r)
-        for (int first = 0; first < kTileRows; first += at_once) {
-          const TileToken token(record, F::kGroup, first);
-          I32x16 sum[at_once];
-          PHIAL_UNROLL
-          for (int i = 0; i < at_once; ++i) {
-            sum[i] = load(sums[r].plane[0][first + i]);
-            if constexpr (n_planes == 2) sum[i] = add(sum[i], shift_left<8>(load(sums[r].plane[1][first + i])));
-            if constexpr (n_planes == 1 && F::kOffset != 0) sum[i] = add(sum[i], token.aux_dword(g, i));
-            __builtin_prefetch(to + ((kTileRows + first + i) * R + r) * 16, 1);
-          }
-          end_group<F>(panels[r], sum, token, g, to + (first * R + r) * 16, R * 16);
-        }
-    }
-  }
-}
+  static constexpr int kTokenTiles = kUnitTiles;
+  static constexpr int parts(int) { return kChunkK / F::kGroup; }
+  static constexpr int kSteps = F::kGroup / 64, kSlots = kSteps * n_planes;
+  static constexpr int kAtOnce = 8;  // tokens whose values lie in registers
 
-/// Blocks of 32: what is added to stays in registers over a chunk, one panel at a time.
-template <class F, bool kMin>
-void multiply_blocks(const BlockPanel<kMin>* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
-  static_assert(F::kGroup == 32);
-  constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
-  TileSums sums;
-  for (int t = 0; t < n_tokens; t += kTileRows, act += record_bytes, acc += kTileRows * n_panels * 16)
-    for (int r = 0; r < n_panels; ++r) {
-      const TileToken token(act, F::kGroup, 0);
-      F32x16 total[kTileRows];
-      PHIAL_UNROLL
-      for (int i = 0; i < kTileRows; ++i) total[i] = load(acc + (i * n_panels + r) * 16);
-      for (int j = 0; j < n_blocks; ++j) {
-        int32_t(*const sum)[16] = sums.plane[j % 2];
-        tile_zero<0>();
-        tile_load<kActTile32>(act + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
-        tile_load<kWeightTile32>(panels[r].q[j * 8], 64);
-        tile_dot_unsigned<0, kActTile32, kWeightTile32>();
-        tile_store<0>(sum, 64);
-        const F32x16 d = load(panels[r].d[j]);
-        PHIAL_UNROLL
-        for (int i = 0; i < kTileRows; ++i) {
-          I32x16 exact = load(sum[i]);
-          if constexpr (F::kOffset != 0) exact = add(exact, token.aux_dword(j, i));
-          F32x16 value = mul(to_f32(exact), d);
-          if constexpr (kMin) value = fma(as_f32(token.aux_dword(j, i)), load(panels[r].m[j]), value);
-          total[i] = fma(value, token.scale(j, i), total[i]);
-        }
-      }
-      PHIAL_UNROLL
-      for (int i = 0; i < kTileRows; ++i) store(acc + (i * n_panels + r) * 16, total[i]);
+  /// The float operations of tokens first to first + kAtOnce of a unit.
+  template <class Panel>
+  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int first) {
+    const int tile = first / kTileRows, row = first % kTileRows;
+    const TileToken token(unit.record + tile * (kTileRows * F::kAct.token_bytes()), F::kGroup, row);
+    I32x16 sum[kAtOnce];
+    PHIAL_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      sum[i] = load(sums.tile[tile][row + i]);
+      if constexpr (n_planes == 2) sum[i] = add(sum[i], shift_left<8>(load(sums.tile[2 + tile][row + i])));
+      if constexpr (n_planes == 1 && F::kOffset != 0) sum[i] = add(sum[i], token.aux_dword(unit.part, i));
     }
+    end_group<F>(*unit.panel, sum, token, unit.part, unit.acc + first * unit.stride, unit.stride);
+  }
+
+  template <int T, class Panel>
+  static void multiply(const TileUnit<Panel>& unit, UnitSums& sums, const TileUnit<Panel>& before, const UnitSums& sums_before) {
+    constexpr int slot_tokens = kUnitTiles * kTileRows / kSlots;
+    const int n_before = before.n_tiles * kTileRows;
+    const auto slot = [&](int i) {
+      for (int t = i * slot_tokens; t < (i + 1) * slot_tokens && t < n_before; t += kAtOnce) finish(before, sums_before, t);
+    };
+    tile_zero<0>();
+    if constexpr (T == 2) tile_zero<1>();
+    if constexpr (n_planes == 2) tile_zero<2>();
+    if constexpr (n_planes == 2 && T == 2) tile_zero<3>();
+    PHIAL_UNROLL
+    for (int step = 0; step < kSteps; ++step) {
+      const int k = unit.part * kSteps + step;
+      load_acts<F, T>(unit, k);
+      if constexpr (n_planes == 1) {
+        dot_low<T>(unit.panel->q[k * 16]);
+        slot(step);
+      } else {
+        dot_low<T>(unit.panel->q[0][k * 16]);
+        slot(2 * step);
+        dot_high<T>(unit.panel->q[1][k * 16]);
+        slot(2 * step + 1);
+      }
+    }
+    tile_store<0>(sums.tile[0], 64);
+    if constexpr (T == 2) tile_store<1>(sums.tile[1], 64);
+    if constexpr (n_planes == 2) tile_store<2>(sums.tile[2], 64);
+    if constexpr (n_planes == 2 && T == 2) tile_store<3>(sums.tile[3], 64);
+  }
+};
+
+/// Blocks of 32: a unit is four blocks of one panel and one tile of tokens, a tile of sums for each.
+template <class F>
+struct BlockUnits {
+  static_assert(F::kGroup == 32);
+  static constexpr int kTokenTiles = 1, kBlocks = 4;
+  static constexpr int parts(int n_blocks) { return (n_blocks + kBlocks - 1) / kBlocks; }
+  static constexpr int kAtOnce = 4;  // tokens whose values lie in registers
+
+  template <class Panel>
+  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int first) {
+    const TileToken token(unit.record, F::kGroup, first);
+    F32x16 total[kAtOnce];
+    PHIAL_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) total[i] = load(unit.acc + (first + i) * unit.stride);
+    PHIAL_UNROLL
+    for (int b = 0; b < kBlocks; ++b) {
+      const int j = unit.part * kBlocks + b;
+      if (j >= unit.n_blocks) break;
+      const F32x16 d = load(unit.panel->d[j]);
+      PHIAL_UNROLL
+      for (int i = 0; i < kAtOnce; ++i) {
+        I32x16 exact = load(sums.tile[b][first + i]);
+        if constexpr (F::kOffset != 0) exact = add(exact, token.aux_dword(j, i));
+        F32x16 value = mul(to_f32(exact), d);
+        if constexpr (Panel::kMin) value = fma(as_f32(token.aux_dword(j, i)), load(unit.panel->m[j]), value);
+        total[i] = fma(value, token.scale(j, i), total[i]);
+      }
+    }
+    PHIAL_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) store(unit.acc + (first + i) * unit.stride, total[i]);
+  }
+
+  template <int b, class Panel>
+  static void multiply_block(const TileUnit<Panel>& unit) {
+    const int j = unit.part * kBlocks + b;
+    tile_zero<b>();
+    tile_load<kActTile + b % 2>(unit.record + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
+    tile_load<kWeightTile + b % 2>(unit.panel->q[j * 8], 64);
+    tile_dot_unsigned<b, kActTile + b % 2, kWeightTile + b % 2>();
+  }
+
+  template <int T, class Panel>
+  static void multiply(const TileUnit<Panel>& unit, UnitSums& sums, const TileUnit<Panel>& before, const UnitSums& sums_before) {
+    const bool finishes = before.n_tiles > 0;
+    multiply_block<0>(unit);
+    if (finishes) finish(before, sums_before, 0);
+    multiply_block<1>(unit);
+    if (finishes) finish(before, sums_before, 4);
+    multiply_block<2>(unit);
+    if (finishes) finish(before, sums_before, 8);
+    multiply_block<3>(unit);
+    if (finishes) finish(before, sums_before, 12);
+    tile_store<0>(sums.tile[0], 64);
+    tile_store<1>(sums.tile[1], 64);
+    tile_store<2>(sums.tile[2], 64);
+    tile_store<3>(sums.tile[3], 64);
+  }
+};
+
+template <class F, class Units, class Panel>
+void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
+  constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
+  const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows, stride = n_panels * 16;
+  UnitSums sums[2];
+  TileUnit<Panel> before;
+  int parity = 0;
+  for (int tile = 0; tile < n_tiles; tile += Units::kTokenTiles) {
+    const int n = Units::kTokenTiles == 2 && tile + 1 < n_tiles ? 2 : 1;
+    for (int r = 0; r < n_panels; ++r)
+      for (int part = 0; part < Units::parts(n_blocks); ++part) {
+        const TileUnit<Panel> unit{
+            panels + r, act + tile * record_bytes, acc + tile * kTileRows * stride + r * 16, stride, part, n, n_blocks};
+        if (n == Units::kTokenTiles)
+          Units::template multiply<Units::kTokenTiles>(unit, sums[parity], before, sums[1 - parity]);
+        else
+          Units::template multiply<1>(unit, sums[parity], before, sums[1 - parity]);
+        before = unit;
+        parity = 1 - parity;
+      }
+  }
+  for (int t = 0; t < before.n_tiles * kTileRows; t += Units::kAtOnce) Units::finish(before, sums[1 - parity], t);
 }
 
 /// How a format's panels are multiplied on tiles; none for floats.
@@ -177,8 +254,7 @@ struct TileProducts<F, SubBlockPanel<kSub, kMin>> {
     fold_scales(levels, F::kOffset, *reinterpret_cast<Panel*>(panel));
   }
   static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
-    const auto* p = reinterpret_cast<const Panel*>(panels);
-    n_panels == 2 ? multiply_groups<Traits, 2, 2>(p, act, n_tokens, acc) : multiply_groups<Traits, 2, 1>(p, act, n_tokens, acc);
+    multiply_units<Traits, GroupUnits<Traits, 2>>(reinterpret_cast<const Panel*>(panels), n_panels, 1, act, n_tokens, acc);
   }
 };
 /// Panels as the other kernels unpack them.
@@ -199,15 +275,16 @@ template <class F, int kSub, bool kMin>
 struct TileProducts<F, FoldedPanel<kSub, kMin>> : SamePanels<F> {
   static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
     using Traits = typename SamePanels<F>::Traits;
-    const auto* p = reinterpret_cast<const FoldedPanel<kSub, kMin>*>(panels);
-    n_panels == 2 ? multiply_groups<Traits, 1, 2>(p, act, n_tokens, acc) : multiply_groups<Traits, 1, 1>(p, act, n_tokens, acc);
+    multiply_units<Traits, GroupUnits<Traits, 1>>(reinterpret_cast<const FoldedPanel<kSub, kMin>*>(panels), n_panels, 1, act,
+                                                  n_tokens, acc);
   }
 };
 template <class F, bool kMin>
 struct TileProducts<F, BlockPanel<kMin>> : SamePanels<F> {
   static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
-    multiply_blocks<typename SamePanels<F>::Traits>(reinterpret_cast<const BlockPanel<kMin>*>(panels), n_panels, n_blocks, act,
-                                                    n_tokens, acc);
+    using Traits = typename SamePanels<F>::Traits;
+    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const BlockPanel<kMin>*>(panels), n_panels, n_blocks, act,
+                                               n_tokens, acc);
   }
 };
 
@@ -219,7 +296,7 @@ constexpr LinearFormat tile_format() {
     using Tiles = TileProducts<F>;
     if constexpr (Tiles::kExists) {
       LinearFormat format{D, F::kPack, Tiles::kAct, Tiles::kAct, sizeof(typename Tiles::Panel), Tiles::unpack, Tiles::multiply};
-      format.enter = tile_configure;
+      format.enter = tile_configure < F::kGroup == 32 ? 32 : 64 > ;
       format.leave = tile_release;
       return format;
     }
@@ -234,23 +311,44 @@ struct Bf16Tiles {
   static void unpack(const uint8_t*, const uint16_t* halves, int n_k, std::byte* panel) {
     pair_lines(halves, n_k, 16, reinterpret_cast<Bf16Panel*>(panel)->pairs);
   }
+  /// R panels times T records, whose sums lie in tiles over the chunk: tile 2 t + r.
+  template <int R, int T>
+  static void multiply_tiles(const Bf16Panel* panels, int n_k, const std::byte* record, float* acc) {
+    constexpr int record_bytes = kTileRows * kAct.token_bytes(), next = kTileRows * R * 16;
+    tile_load<0>(acc, R * 64);
+    if constexpr (R == 2) tile_load<1>(acc + 16, R * 64);
+    if constexpr (T == 2) tile_load<2>(acc + next, R * 64);
+    if constexpr (R == 2 && T == 2) tile_load<3>(acc + next + 16, R * 64);
+    for (int k = 0; k < n_k; k += 32) {
+      tile_load<kActTile>(record + k * (kTileRows * 2), 64);
+      tile_load<kWeightTile>(panels[0].pairs[k / 2], 64);
+      tile_dot_bf16<0, kActTile, kWeightTile>();
+      if constexpr (R == 2) {
+        tile_load<kWeightTile + 1>(panels[1].pairs[k / 2], 64);
+        tile_dot_bf16<1, kActTile, kWeightTile + 1>();
+      }
+      if constexpr (T == 2) {
+        tile_load<kActTile + 1>(record + record_bytes + k * (kTileRows * 2), 64);
+        tile_dot_bf16<2, kActTile + 1, kWeightTile>();
+      }
+      if constexpr (R == 2 && T == 2) tile_dot_bf16<3, kActTile + 1, kWeightTile + 1>();
+    }
+    tile_store<0>(acc, R * 64);
+    if constexpr (R == 2) tile_store<1>(acc + 16, R * 64);
+    if constexpr (T == 2) tile_store<2>(acc + next, R * 64);
+    if constexpr (R == 2 && T == 2) tile_store<3>(acc + next + 16, R * 64);
+  }
+  template <int R>
+  static void multiply_panels(const Bf16Panel* panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
+    constexpr int record_bytes = kTileRows * kAct.token_bytes();
+    int t = 0;
+    for (; t + kTileRows < n_tokens; t += 2 * kTileRows)
+      multiply_tiles<R, 2>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16);
+    if (t < n_tokens) multiply_tiles<R, 1>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16);
+  }
   static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
     const auto* p = reinterpret_cast<const Bf16Panel*>(panels);
-    for (int t = 0; t < n_tokens; t += kTileRows, act += kTileRows * kAct.token_bytes(), acc += kTileRows * n_panels * 16) {
-      tile_load<0>(acc, n_panels * 64);
-      if (n_panels == 2) tile_load<1>(acc + 16, 128);
-      for (int k = 0; k < n_k; k += 32) {
-        tile_load<kActTile>(act + k * (kTileRows * 2), 64);
-        tile_load<kWeightTile>(p[0].pairs[k / 2], 64);
-        tile_dot_bf16<0, kActTile, kWeightTile>();
-        if (n_panels == 2) {
-          tile_load<kWeightTile>(p[1].pairs[k / 2], 64);
-          tile_dot_bf16<1, kActTile, kWeightTile>();
-        }
-      }
-      tile_store<0>(acc, n_panels * 64);
-      if (n_panels == 2) tile_store<1>(acc + 16, 128);
-    }
+    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc) : multiply_panels<1>(p, n_k, act, n_tokens, acc);
   }
   /// Few tokens: a tile of weights at a time.
   static void multiply_packed(const uint8_t*, const uint16_t* halves, int64_t n_k, const std::byte* act, int64_t chunk_stride,
@@ -289,7 +387,7 @@ inline LinearKernels tile_kernels(const LinearKernels& base) {
   bf16.multiply_packed = Bf16Tiles::multiply_packed;
   bf16.multiply_pair = nullptr;
   bf16.packed_tokens = kTileTokens, bf16.packed_tiles = 1;  // a record is a tile of 16
-  bf16.enter = tile_configure;
+  bf16.enter = tile_configure<64>;
   bf16.leave = tile_release;
   LinearKernels kernels = base;
   kernels.formats = formats;
