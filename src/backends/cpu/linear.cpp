@@ -2,8 +2,8 @@
 //
 // One parallel region: the activations are normalized if asked and quantized tile by tile (one or two tiles by every thread for
 // itself, without a barrier), then threads take blocks of two panels (32 rows; a gate panel and its up panel where SwiGLU
-// follows). For each chunk of k the block is unpacked into first-level cache and multiplied with all tokens, whose sums lie in
-// second-level cache.
+// follows), a few at a time. For each chunk of k each block is unpacked into first-level cache and multiplied with all tokens,
+// whose activations stay in second-level cache for the next block, as do the sums.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -31,14 +31,16 @@ LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, cons
       own_act(n_tokens <= 2 * kTileTokens),
       from_packed(n_tokens <= format.packed_tokens * format.packed_tiles),
       act_layout(from_packed ? format.packed_act : format.act),
+      run_blocks(from_packed ? 1 : std::clamp<int64_t>(layout.n_panels / kMaxPanels / (4 * n_threads), 1, kMaxRunBlocks)),
       tile_tokens(from_packed && n_tokens > format.packed_tokens ? (n_tokens + 1) / 2 : act_layout.tile_tokens()),
       n_slots(act_layout.room(n_tokens)),
       n_chunks((n_cols + act_layout.chunk_k - 1) / act_layout.chunk_k),
       chunk_stride(n_slots * act_layout.token_bytes()),
       act_bytes(aligned(n_chunks * chunk_stride)),
-      sum_bytes(aligned(n_slots * kMaxPanels * kPanelRows * 4)),
+      block_sums(n_slots * kMaxPanels * kPanelRows),
+      sum_bytes(aligned(run_blocks * block_sums * 4)),
       panel_bytes(kMaxPanels * aligned(format.panel_bytes)),
-      packed_bytes(is_packed ? 0 : kMaxPanels * aligned(layout.panel_bytes)),
+      packed_bytes(is_packed ? 0 : run_blocks * kMaxPanels * aligned(layout.panel_bytes)),
       norm_bytes(normalizes ? aligned(act_layout.tile_tokens() * n_cols * 4) : 0),
       thread_bytes(sum_bytes + panel_bytes + packed_bytes + norm_bytes + (own_act ? act_bytes : 0) + 4096),
       total_bytes((own_act ? 0 : act_bytes) + thread_bytes * n_threads) {}
@@ -161,12 +163,13 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
   std::byte* const thread_scratch = scratch + (at.own_act ? 0 : at.act_bytes);
 
   const bool panels_apart = at.from_packed || kernels.tile_panels == 1;
-  // Few tokens: long runs of blocks, which the memory's prefetchers follow, get shorter towards the end.
+  // Few tokens: long runs of blocks, which the memory's prefetchers follow. All runs get shorter towards the end.
   std::atomic<int64_t> next_block{0};
   const auto take = [&](int64_t& end) {
     int64_t begin = next_block.load(std::memory_order_relaxed);
     do {
-      end = begin + (at.own_act ? std::max<int64_t>(1, (n_row_blocks - begin) / (4 * pool_.size())) : 1);
+      const int64_t run = std::max<int64_t>(1, (n_row_blocks - begin) / (4 * pool_.size()));
+      end = begin + (at.own_act ? run : std::min(run, at.run_blocks));
     } while (!next_block.compare_exchange_weak(begin, end, std::memory_order_relaxed));
     end = std::min(end, n_row_blocks);
     return begin;
@@ -198,57 +201,80 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       pool_.barrier(worker);
     }
 
-    if (format.enter) format.enter();
-    int64_t end = 0;
-    for (int64_t block = take(end); block < end; block = block + 1 < end ? block + 1 : take(end)) {
+    struct Block {
+      int n_panels;
+      float* sums[kMaxPanels];  // of the panels side by side for each token, or one panel's after the other's
+      int64_t sum_stride;
+      const std::byte* source[kMaxPanels];
+    };
+    const auto open_block = [&](int64_t block, int64_t place) {
+      Block b{};
       int64_t panel[kMaxPanels];
-      const int n_panels = job.block_panels(block, panel);
-      // The sums of the panels side by side for each token, or one panel's after the other's.
-      const int64_t sum_stride = panels_apart ? kPanelRows : n_panels * kPanelRows;
-      float* const panel_sums[kMaxPanels] = {sums, sums + (panels_apart ? at.n_slots * kPanelRows : kPanelRows)};
-      const std::byte* source[kMaxPanels] = {};
-      for (int p = 0; p < n_panels; ++p) source[p] = job.w->panel(panel[p], packed_scratch + p * aligned(layout.panel_bytes));
-      std::memset(sums, 0, static_cast<size_t>(at.n_slots * n_panels * kPanelRows) * sizeof(float));
-      if (at.from_packed) {
-        for (int64_t t = 0; t < n_tokens; t += tile_tokens) {
-          const int n = static_cast<int>(std::min(tile_tokens, n_tokens - t));
-          const std::byte* const record = act + t * at.act_layout.token_bytes();
-          float* const to[kMaxPanels] = {panel_sums[0] + t * kPanelRows, panel_sums[1] + t * kPanelRows};
-          if (n_panels == 2 && format.multiply_pair) {
-            format.multiply_pair({source[0], source[1]}, layout.n_blocks, record, at.chunk_stride, n, {to[0], to[1]});
-            continue;
-          }
-          for (int p = 0; p < n_panels; ++p) {
-            const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes;
-            format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(source[p]), layout.n_blocks, record, at.chunk_stride,
-                                   n, to[p]);
-          }
+      b.n_panels = job.block_panels(block, panel);
+      b.sum_stride = panels_apart ? kPanelRows : b.n_panels * kPanelRows;
+      b.sums[0] = sums + place * at.block_sums;
+      b.sums[1] = b.sums[0] + (panels_apart ? at.n_slots * kPanelRows : kPanelRows);
+      for (int p = 0; p < b.n_panels; ++p)
+        b.source[p] = job.w->panel(panel[p], packed_scratch + (place * kMaxPanels + p) * aligned(layout.panel_bytes));
+      std::memset(b.sums[0], 0, static_cast<size_t>(at.n_slots * b.n_panels * kPanelRows) * sizeof(float));
+      return b;
+    };
+    const auto finish_block = [&](const Block& b, int64_t block) {
+      job.finish(kernels_.ops, {b.sums[0], b.sums[1]}, b.sum_stride, first_token, n_tokens, block, b.n_panels);
+    };
+    const auto multiply_packed = [&](const Block& b) {
+      for (int64_t t = 0; t < n_tokens; t += tile_tokens) {
+        const int n = static_cast<int>(std::min(tile_tokens, n_tokens - t));
+        const std::byte* const record = act + t * at.act_layout.token_bytes();
+        float* const to[kMaxPanels] = {b.sums[0] + t * kPanelRows, b.sums[1] + t * kPanelRows};
+        if (b.n_panels == 2 && format.multiply_pair) {
+          format.multiply_pair({b.source[0], b.source[1]}, layout.n_blocks, record, at.chunk_stride, n, {to[0], to[1]});
+          continue;
         }
-      } else {
-        for (int64_t c = 0; c < at.n_chunks; ++c) {
-          const int64_t b = c * blocks_per_chunk;
-          const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - b));
-          for (int p = 0; p < n_panels; ++p) {
-            const auto* lines = reinterpret_cast<const uint8_t*>(source[p]) + layout.half_bytes + b * format.pack.n_lines * 64;
-            const auto* halves = reinterpret_cast<const uint16_t*>(source[p]) + b * kPanelRows;
-            format.unpack(lines, halves, n_blocks, panels + p * format.panel_bytes);
-          }
-          // The next chunk's lines come from memory while this one is multiplied.
-          for (int p = 0; p < n_panels && c + 1 < at.n_chunks; ++p) {
-            const std::byte* next = source[p] + layout.half_bytes + (b + blocks_per_chunk) * format.pack.n_lines * 64;
-            for (int64_t i = 0; i < blocks_per_chunk * format.pack.n_lines; ++i) __builtin_prefetch(next + i * 64, 0, 2);
-          }
-          const std::byte* const record = act + c * at.chunk_stride;
-          if (!panels_apart) {
-            format.multiply(panels, n_panels, n_blocks, record, static_cast<int>(n_tokens), sums);
-            continue;
-          }
-          for (int p = 0; p < n_panels; ++p)
-            format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), panel_sums[p]);
+        for (int p = 0; p < b.n_panels; ++p) {
+          const auto* lines = reinterpret_cast<const uint8_t*>(b.source[p]) + layout.half_bytes;
+          format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(b.source[p]), layout.n_blocks, record, at.chunk_stride,
+                                 n, to[p]);
         }
       }
-      job.finish(kernels_.ops, {panel_sums[0], panel_sums[1]}, sum_stride, first_token, n_tokens, block, n_panels);
-    }
+    };
+    const auto multiply_chunk = [&](const Block& b, int64_t c) {
+      const int64_t first = c * blocks_per_chunk, line_bytes = blocks_per_chunk * format.pack.n_lines * 64;
+      const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - first));
+      for (int p = 0; p < b.n_panels; ++p) {
+        const std::byte* const lines = b.source[p] + layout.half_bytes + c * line_bytes;
+        const auto* halves = reinterpret_cast<const uint16_t*>(b.source[p]) + first * kPanelRows;
+        format.unpack(reinterpret_cast<const uint8_t*>(lines), halves, n_blocks, panels + p * format.panel_bytes);
+        // The next chunk comes from memory while this one is multiplied.
+        if (c + 1 == at.n_chunks) continue;
+        for (int64_t i = 0; i < line_bytes; i += 64) __builtin_prefetch(lines + line_bytes + i, 0, 2);
+        if (layout.half_bytes == 0) continue;
+        for (int64_t i = 0; i < blocks_per_chunk * kPanelRows; i += 32)
+          __builtin_prefetch(halves + blocks_per_chunk * kPanelRows + i, 0, 2);
+      }
+      const std::byte* const record = act + c * at.chunk_stride;
+      if (!panels_apart) {
+        format.multiply(panels, b.n_panels, n_blocks, record, static_cast<int>(n_tokens), b.sums[0]);
+        return;
+      }
+      for (int p = 0; p < b.n_panels; ++p)
+        format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p]);
+    };
+
+    if (format.enter) format.enter();
+    int64_t end = 0;
+    for (int64_t begin = take(end); begin < end; begin = take(end))
+      for (int64_t first = begin; first < end; first += at.run_blocks) {
+        const int64_t n = std::min(at.run_blocks, end - first);
+        Block blocks[kMaxRunBlocks];
+        for (int64_t i = 0; i < n; ++i) blocks[i] = open_block(first + i, i);
+        if (at.from_packed)
+          multiply_packed(blocks[0]);
+        else
+          for (int64_t c = 0; c < at.n_chunks; ++c)
+            for (int64_t i = 0; i < n; ++i) multiply_chunk(blocks[i], c);
+        for (int64_t i = 0; i < n; ++i) finish_block(blocks[i], first + i);
+      }
     if (format.leave) format.leave();
   };
   if (at.own_act)

@@ -46,6 +46,7 @@ class PackedMatrix : public WeightStorage {
 };
 
 inline constexpr int64_t kMaxLinearTokens = 512;  // whose sums are kept at once
+inline constexpr int64_t kMaxRunBlocks = 4;       // blocks of rows that pass one chunk's activations while these lie in L2
 
 /// Scratch memory of one product: the activations (once, or for each thread when they are at most two tiles), and for each thread
 /// its sums, its unpacked panels, when the matrix is not packed room to pack, and when rows are normalized a tile of them.
@@ -57,9 +58,12 @@ struct LinearScratchLayout {
   bool own_act;                // each thread has the activations for itself
   bool from_packed;            // panels are multiplied without unpacking
   ActLayout act_layout;
+  int64_t run_blocks;   // of rows, multiplied chunk by chunk together, at most
   int64_t tile_tokens;  // at most, of one record
   int64_t n_slots;      // tokens that there is room for
-  int64_t n_chunks, chunk_stride, act_bytes, sum_bytes, panel_bytes, packed_bytes, norm_bytes, thread_bytes, total_bytes;
+  int64_t n_chunks, chunk_stride, act_bytes;
+  int64_t block_sums;  // f32 of one block of rows
+  int64_t sum_bytes, panel_bytes, packed_bytes, norm_bytes, thread_bytes, total_bytes;
 };
 
 /// Whole rows are normalized inside the product, not each head.
