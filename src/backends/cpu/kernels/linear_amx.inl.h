@@ -11,10 +11,11 @@
 struct TileToken {
   const std::byte* scales;
   const std::byte* aux;
-  TileToken(const std::byte* record, int group, int token)
+  TileToken(const std::byte* record, int group, int64_t token)
       : scales(record + kChunkK * kTileRows + token * 4), aux(scales + kChunkK / group * kTileRows * 4) {}
-  F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * kTileRows + t) * 4)); }
-  I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * kTileRows + t) * 4); }
+  // 64-bit indexes: their constant parts become displacements.
+  F32x16 scale(int64_t g, int64_t t) const { return as_f32(splat_dword(scales + (g * kTileRows + t) * 4)); }
+  I32x16 aux_dword(int64_t i, int64_t t) const { return splat_dword(aux + (i * kTileRows + t) * 4); }
 };
 
 constexpr ActLayout tile_layout(ActLayout layout) {
@@ -71,12 +72,13 @@ struct TileUnit {
   const Panel* panel = nullptr;
   const std::byte* record = nullptr;
   float* acc = nullptr;
-  int stride = 0, part = 0, n_tiles = 0, n_blocks = 0;
+  int64_t stride = 0, part = 0;
+  int n_tiles = 0, n_blocks = 0;
 };
 
 /// Loads of activations (tiles t of the unit), then of weights, each followed by its products with all tiles of tokens.
 template <class F, int T, class Panel>
-inline void load_acts(const TileUnit<Panel>& unit, int k) {
+inline void load_acts(const TileUnit<Panel>& unit, int64_t k) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   tile_load<kActTile>(unit.record + k * (kTileRows * 64), 64);
   if constexpr (T == 2) tile_load<kActTile + 1>(unit.record + record_bytes + k * (kTileRows * 64), 64);
@@ -106,14 +108,15 @@ struct GroupUnits {
 
   /// The float operations of tokens first to first + kAtOnce of a unit.
   template <class Panel>
-  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int first) {
-    const int tile = first / kTileRows, row = first % kTileRows;
+  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int64_t first) {
+    const int64_t tile = first / kTileRows, row = first % kTileRows;
+    const int32_t *const low = sums.tile[tile][row], *const high = sums.tile[kUnitTiles + tile][row];
     const TileToken token(unit.record + tile * (kTileRows * F::kAct.token_bytes()), F::kGroup, row);
     I32x16 sum[kAtOnce];
     PHIAL_UNROLL
     for (int i = 0; i < kAtOnce; ++i) {
-      sum[i] = load(sums.tile[tile][row + i]);
-      if constexpr (n_planes == 2) sum[i] = add(sum[i], shift_left<8>(load(sums.tile[2 + tile][row + i])));
+      sum[i] = load(low + i * 16);
+      if constexpr (n_planes == 2) sum[i] = add(sum[i], shift_left<8>(load(high + i * 16)));
       if constexpr (n_planes == 1 && F::kOffset != 0) sum[i] = add(sum[i], token.aux_dword(unit.part, i));
     }
     end_group<F>(*unit.panel, sum, token, unit.part, unit.acc + first * unit.stride, unit.stride);
@@ -122,9 +125,9 @@ struct GroupUnits {
   template <int T, class Panel>
   static void multiply(const TileUnit<Panel>& unit, UnitSums& sums, const TileUnit<Panel>& before, const UnitSums& sums_before) {
     constexpr int slot_tokens = kUnitTiles * kTileRows / kSlots;
-    const int n_before = before.n_tiles * kTileRows;
+    const int64_t n_before = before.n_tiles * kTileRows;
     const auto slot = [&](int i) {
-      for (int t = i * slot_tokens; t < (i + 1) * slot_tokens && t < n_before; t += kAtOnce) finish(before, sums_before, t);
+      for (int64_t t = i * slot_tokens; t < (i + 1) * slot_tokens && t < n_before; t += kAtOnce) finish(before, sums_before, t);
     };
     tile_zero<0>();
     if constexpr (T == 2) tile_zero<1>();
@@ -132,7 +135,7 @@ struct GroupUnits {
     if constexpr (n_planes == 2 && T == 2) tile_zero<3>();
     PHIAL_UNROLL
     for (int step = 0; step < kSteps; ++step) {
-      const int k = unit.part * kSteps + step;
+      const int64_t k = unit.part * kSteps + step;
       load_acts<F, T>(unit, k);
       if constexpr (n_planes == 1) {
         dot_low<T>(unit.panel->q[k * 16]);
@@ -160,14 +163,14 @@ struct BlockUnits {
   static constexpr int kAtOnce = 4;  // tokens whose values lie in registers
 
   template <class Panel>
-  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int first) {
+  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int64_t first) {
     const TileToken token(unit.record, F::kGroup, first);
     F32x16 total[kAtOnce];
     PHIAL_UNROLL
     for (int i = 0; i < kAtOnce; ++i) total[i] = load(unit.acc + (first + i) * unit.stride);
     PHIAL_UNROLL
     for (int b = 0; b < kBlocks; ++b) {
-      const int j = unit.part * kBlocks + b;
+      const int64_t j = unit.part * kBlocks + b;
       if (j >= unit.n_blocks) break;
       const F32x16 d = load(unit.panel->d[j]);
       PHIAL_UNROLL
@@ -185,7 +188,7 @@ struct BlockUnits {
 
   template <int b, class Panel>
   static void multiply_block(const TileUnit<Panel>& unit) {
-    const int j = unit.part * kBlocks + b;
+    const int64_t j = unit.part * kBlocks + b;
     tile_zero<b>();
     tile_load<kActTile + b % 2>(unit.record + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
     tile_load<kWeightTile + b % 2>(unit.panel->q[j * 8], 64);
@@ -213,7 +216,8 @@ struct BlockUnits {
 template <class F, class Units, class Panel>
 void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
-  const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows, stride = n_panels * 16;
+  const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
+  const int64_t stride = n_panels * 16;
   UnitSums sums[2];
   TileUnit<Panel> before;
   int parity = 0;
@@ -231,7 +235,7 @@ void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::
         parity = 1 - parity;
       }
   }
-  for (int t = 0; t < before.n_tiles * kTileRows; t += Units::kAtOnce) Units::finish(before, sums[1 - parity], t);
+  for (int64_t t = 0; t < before.n_tiles * kTileRows; t += Units::kAtOnce) Units::finish(before, sums[1 - parity], t);
 }
 
 /// How a format's panels are multiplied on tiles; none for floats.

@@ -63,7 +63,7 @@ struct alignas(64) SubBlockPanel : SubBlockScales<kSub, kMin> {
 /// t = I d (+ M m); acc = fma(t, s, acc), for one panel and T tokens whose acc are `stride` apart. What the tokens share is
 /// loaded once: loads are what is short here.
 template <class F, class Panel, class Act, int T>
-inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const Act& act, int g, float* acc, int stride) {
+inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const Act& act, int64_t g, float* acc, int64_t stride) {
   memory_barrier();  // else the sums of the next group are loaded before they are needed, and spilled
   constexpr int n_pairs = Panel::kMin ? F::kGroup / Panel::kSub / 2 : 0;
   const F32x16 d = load(panel.d);
