@@ -19,9 +19,12 @@ ANY_TYPE = {
     "first_token": 1.5,       # seconds, file of 2.4 GB in a warm page cache; at most
     "quantize_ratio": 3.0,    # times llama.cpp
 }
-# With an instruction set forced, beside a peer built for it; None: no bar, since the peak is that of other instructions.
-FORCED = {"avx2": {"prefill_share": None, "prefill_ratio": 1.8}}
-FORCED_REASON = "sums of pairs of byte products in 16 bits, which AVX2 asks for, take as many instructions as the products themselves"
+# Where the instruction set sets other bars: forced to avx2 beside a peer built for it, or on AMX tiles. By type ("" = any other, else as above);
+# None: no bar, since the peak is that of other instructions.
+OTHER = {
+    "avx2": {"prefill_share": {"": None}, "prefill_ratio": {"": 1.8}},
+    "amx": {"prefill_share": {"": None}, "prefill_ratio": {"Q4_K_M": 5.0}, "decode_ratio": {"Q4_K_M": 1.8}},
+}
 NAMES = {
     "prefill_share": "prefill, share of the peak",
     "prefill_ratio": "prefill, times llama.cpp",
@@ -64,10 +67,26 @@ REASONS = {
 }
 
 
+# Where the instruction set has reasons of its own.
+OTHER_REASONS = {
+    "avx2": {"prefill_ratio": "sums of pairs of byte products in 16 bits, which AVX2 asks for, take as many instructions as the products themselves"},
+    "avx512": {"prefill_share": "on this processor a load beside an addition of 512 bits takes 0.7 clocks instead of 0.5 (measured), and the tile kernels are made of both"},
+    "amx": {
+        "prefill_ratio": "llama.cpp multiplies on tiles too; the float operations of our activation groups (128 values, for blocks of 32 values 32) take the vector units "
+                         "longer than the tiles take for the products (notes)",
+        "decode_share": "one token is multiplied as with AVX-512; two cores get less of the memory than a plain read does (notes)",
+        "together": "8 tokens are multiplied as with AVX-512, whose 512-bit loads and products run at two thirds of their nominal rate here (notes)",
+        "long_share": "the products take a fifth of a Zen 4 core's time for the same peak, so attention, which does not use the tiles, weighs more (notes)",
+    },
+}
+
+
 def bar(name, measure, isa=""):
     """None where there is no bar."""
-    if measure in FORCED.get(isa, {}):
-        return FORCED[isa][measure]
+    other = OTHER.get(isa, {}).get(measure, {})
+    for key in (name, ""):
+        if key in other:
+            return other[key]
     return ANY_TYPE[measure] if measure in ANY_TYPE else dict(zip(COLUMNS, BARS[name]))[measure]
 
 
@@ -77,7 +96,7 @@ def holds(name, measure, value, isa=""):
 
 
 def reason(name, measure, isa=""):
-    if measure in FORCED.get(isa, {}):
-        return FORCED_REASON
+    if measure in OTHER_REASONS.get(isa, {}):
+        return OTHER_REASONS[isa][measure]
     known = REASONS[measure]
     return known.get(name) or known.get("") or "not profiled yet"

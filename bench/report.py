@@ -13,7 +13,7 @@ FLOATS = ("F16", "BF16")
 def best_limits(results):
     """The highest reading of each limit over all entries; of the read rate also the lowest of their bests."""
     readings = [reading for entry in results["entries"].values() for reading in entry["limits"]]
-    best = {key: max(r[key] for r in readings) for key in ("int8_vnni_ops", "int8_amx_ops", "bf16_flops", "f32_flops", "best_read")}
+    best = {key: max(r[key] for r in readings) for key in ("int8_vnni_ops", "int8_amx_ops", "bf16_flops", "bf16_amx_flops", "f32_flops", "best_read")}
     best["least_read"] = min(best_read(entry) for entry in results["entries"].values())
     best["barrier_ns"] = min(r["barrier_ns"] for r in readings)
     best["machine"] = readings[-1]["machine"]
@@ -29,10 +29,18 @@ def fewest_layers(results):
     return min(entry["layers"] for entry in results["entries"].values())
 
 
-def peak(limits, name):
-    """Of the arithmetic that this type's bar is a share of: (operations per second, its name)."""
+def kernels(entry):
+    """The instruction set of an entry whose bars differ: the forced one, or AMX where the machine has it."""
+    return entry["isa"] or ("amx" if entry["limits"][-1]["int8_amx_ops"] > 0 else "")
+
+
+def peak(limits, entry):
+    """Of the arithmetic that this entry's bar is a share of: (operations per second, its name)."""
+    name, on_tiles = entry["type"], kernels(entry) == "amx"
     if name not in FLOATS:
-        return limits["int8_vnni_ops"], "int8"
+        return (limits["int8_amx_ops"], "int8 AMX") if on_tiles else (limits["int8_vnni_ops"], "int8")
+    if name == "BF16" and on_tiles:
+        return limits["bf16_amx_flops"], "bf16 AMX"
     return (limits["bf16_flops"], "bf16") if limits["bf16_flops"] > 0 else (limits["f32_flops"], "f32")
 
 
@@ -45,7 +53,7 @@ def figures(results, entry):
         return statistics.median(ours[key] / theirs[key] for ours, theirs in zip(entry["phial"], entry["peer"]))
 
     limits = best_limits(results)
-    ops, unit = peak(limits, entry["type"])
+    ops, unit = peak(limits, entry)
     ours = entry["phial"][-1]
     also = [entry["isa"]] * bool(entry["isa"]) + [f"{entry['layers']} layers"] * (entry["layers"] != fewest_layers(results))
     f = {"name": entry["type"] + (f" ({', '.join(also)})" if also else ""), "unit": unit}
@@ -92,9 +100,9 @@ def table(head, rows, align="---:"):
 
 def against_bar(entry, f, measure, text):
     """The figure and its bar; a missed one is bold."""
-    limit = bars.bar(entry["type"], measure, entry["isa"])
+    limit = bars.bar(entry["type"], measure, kernels(entry))
     bar_text = "" if limit is None else f"{limit:.0%}" if measure.endswith("_share") else f"{limit:g}"
-    return [text if bars.holds(entry["type"], measure, f[measure], entry["isa"]) else f"**{text}**", bar_text]
+    return [text if bars.holds(entry["type"], measure, f[measure], kernels(entry)) else f"**{text}**", bar_text]
 
 
 def speed_tables(results, rows):
@@ -135,9 +143,9 @@ def missed(rows):
     found = {}
     for entry, f in rows:
         for measure in bars.NAMES:
-            if measure in f and not bars.holds(entry["type"], measure, f[measure], entry["isa"]):
+            if measure in f and not bars.holds(entry["type"], measure, f[measure], kernels(entry)):
                 value = f"{f[measure]:.0%}" if measure.endswith("_share") else f"{f[measure]:.2f}"
-                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure, entry["isa"])), []).append(f"{f['name']} {value}")
+                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure, kernels(entry))), []).append(f"{f['name']} {value}")
     if not found:
         return []
     return ["## Missed bars", ""] + table(["figure", "types", "why"], [[name, ", ".join(types), why] for (name, why), types in sorted(found.items())], "---")
@@ -147,7 +155,7 @@ def render(results, plot_name):
     limits = best_limits(results)
     rows = [(entry, figures(results, entry)) for entry in ordered(results)]
     peaks = [f"{name} {limits[key] / 1e9:.0f} {unit}" for name, key, unit in (
-        ("int8 (VNNI)", "int8_vnni_ops", "GOP/s"), ("int8 (AMX)", "int8_amx_ops", "GOP/s"), ("bf16", "bf16_flops", "GFLOP/s"), ("f32", "f32_flops", "GFLOP/s"))
+        ("int8 (VNNI)", "int8_vnni_ops", "GOP/s"), ("int8 (AMX)", "int8_amx_ops", "GOP/s"), ("bf16", "bf16_flops", "GFLOP/s"), ("bf16 (AMX)", "bf16_amx_flops", "GFLOP/s"), ("f32", "f32_flops", "GFLOP/s"))
         if limits[key] > 0]
     loads = [entry["load"] for entry, _ in rows]
     text = ["# Benchmarks", "", f"![Prefill and decode per type beside llama.cpp]({plot_name})", "",
@@ -167,5 +175,5 @@ def write(results, out):
     text, rows = render(results, picture.name)
     notes = out.read_text().partition(NOTES) if out.exists() else ("", "", "")
     out.write_text(text + ("\n" + NOTES + notes[2] if notes[1] else ""))
-    limits = [[bars.bar(entry["type"], measure, entry["isa"]) for measure in bars.COLUMNS] for entry, _ in rows]
+    limits = [[bars.bar(entry["type"], measure, kernels(entry)) for measure in bars.COLUMNS] for entry, _ in rows]
     plot.draw([f for _, f in rows], [[math.nan if limit is None else limit for limit in row] for row in limits], results, picture)

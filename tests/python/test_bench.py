@@ -72,7 +72,7 @@ def bench_module(monkeypatch):
 
 def entry(name, isa="", **ours):
     sample = {"prefill": 100.0, "decode": 10.0, "together": 50.0, "first_token": 1.0, "matrix_values": 1e9, "matrix_bytes": 1e9, "resident_mib": 10.0}
-    limits = {"int8_vnni_ops": 1e12, "int8_amx_ops": 0, "bf16_flops": 5e11, "f32_flops": 2e11, "best_read": 2e10, "barrier_ns": 100, "machine": "M"}
+    limits = {"int8_vnni_ops": 1e12, "int8_amx_ops": 0, "bf16_amx_flops": 0, "bf16_flops": 5e11, "f32_flops": 2e11, "best_read": 2e10, "barrier_ns": 100, "machine": "M"}
     return {"type": name, "isa": isa, "layers": 4, "limits": [limits], "load": 0.5, "file_mib": 9.0, "phial": [{**sample, **ours}],
             "peer": [{"prefill": 20.0, "decode": 8.0, "together": 24.0, "first_token": 2.0}], "long": [65.0], "quantize": []}
 
@@ -98,7 +98,16 @@ def test_figures_and_missed_bars(bench_module):
     results["entries"]["c"] = entry("Q4_0", isa="avx2", prefill=30.0)  # a forced instruction set has bars of its own
     text, _ = bench_module.render(results, "p.svg")
     assert rows_of(text, "Prefill of 512 tokens")["Q4_0 (avx2)"] == ["30.0", "6% int8", "", "20.0", "4%", "**1.50**", "1.8", "65.0", "217%", "70%"]
-    assert f"| {bars.NAMES['prefill_ratio']} | Q4_0 (avx2) 1.50 | {bars.FORCED_REASON} |" in text
+    assert f"| {bars.NAMES['prefill_ratio']} | Q4_0 (avx2) 1.50 | {bars.reason('Q4_0', 'prefill_ratio', 'avx2')} |" in text
+    del results["entries"]["b"]
+    for e in results["entries"].values():  # on AMX tiles the share is of their peak, and has no bar
+        e["limits"][-1].update(int8_amx_ops=8e12, bf16_amx_flops=4e12)
+    text, _ = bench_module.render(results, "p.svg")
+    assert rows_of(text, "Prefill of 512 tokens")["Q4_0"][1:3] == ["2% int8 AMX", ""]
+    assert rows_of(text, "Prefill of 512 tokens")["Q4_0 (avx2)"][1:3] == ["6% int8", ""]
+    assert bars.bar("Q4_K_M", "prefill_ratio", "amx") == 5 and bars.bar("Q6_K", "prefill_ratio", "amx") == bars.bar("Q6_K", "prefill_ratio")
+    for e in results["entries"].values():
+        e["limits"][-1].update(int8_amx_ops=0)
     results["entries"]["a"]["phial"][0].update(prefill=400.0)
     assert "Q4_0 80%" not in bench_module.render(results, "p.svg")[0].split("## Missed bars")[1].split("## Start")[0]
 
