@@ -76,7 +76,7 @@ OTHER_REASONS = {
                          "longer than the tiles take for the products (notes)",
         "decode_share": "one token is multiplied as with AVX-512; two cores get less of the memory than a plain read does (notes)",
         "together": "8 tokens are multiplied as with AVX-512, whose 512-bit loads and products run at two thirds of their nominal rate here (notes)",
-        "long_share": "the products take a fifth of a Zen 4 core's time for the same peak, so attention, which does not use the tiles, weighs more (notes)",
+        "long_share": "the products are faster on tiles, so attention, which does not use them, weighs more (notes)",
     },
 }
 
