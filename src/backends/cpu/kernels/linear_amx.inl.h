@@ -175,9 +175,7 @@ struct BlockUnits {
       const F32x16 d = load(unit.panel->d[j]);
       PHIAL_UNROLL
       for (int i = 0; i < kAtOnce; ++i) {
-        I32x16 exact = load(sums.tile[b][first + i]);
-        if constexpr (F::kOffset != 0) exact = add(exact, token.aux_dword(j, i));
-        F32x16 value = mul(to_f32(exact), d);
+        F32x16 value = mul(to_f32(load(sums.tile[b][first + i])), d);
         if constexpr (Panel::kMin) value = fma(as_f32(token.aux_dword(j, i)), load(unit.panel->m[j]), value);
         total[i] = fma(value, token.scale(j, i), total[i]);
       }
@@ -192,7 +190,10 @@ struct BlockUnits {
     tile_zero<b>();
     tile_load<kActTile + b % 2>(unit.record + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
     tile_load<kWeightTile + b % 2>(unit.panel->q[j * 8], 64);
-    tile_dot_unsigned<b, kActTile + b % 2, kWeightTile + b % 2>();
+    if constexpr (F::kSigned)
+      tile_dot_signed<b, kActTile + b % 2, kWeightTile + b % 2>();
+    else
+      tile_dot_unsigned<b, kActTile + b % 2, kWeightTile + b % 2>();
   }
 
   template <int T, class Panel>
@@ -261,11 +262,10 @@ struct TileProducts<F, SubBlockPanel<kSub, kMin>> {
     multiply_units<Traits, GroupUnits<Traits, 2>>(reinterpret_cast<const Panel*>(panels), n_panels, 1, act, n_tokens, acc);
   }
 };
-/// Panels as the other kernels unpack them.
-template <class F>
-struct SamePanels {
+template <class F, int kSub, bool kMin>
+struct TileProducts<F, FoldedPanel<kSub, kMin>> {
   static constexpr bool kExists = true;
-  using Panel = typename F::Panel;
+  using Panel = FoldedPanel<kSub, kMin>;
   struct Traits {
     static constexpr int kGroup = F::kGroup, kOffset = F::kOffset;
     static constexpr ActLayout kAct = tile_layout(F::kAct);
@@ -274,21 +274,30 @@ struct SamePanels {
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
     F::unpack(lines, halves, n_blocks, *reinterpret_cast<Panel*>(panel));
   }
-};
-template <class F, int kSub, bool kMin>
-struct TileProducts<F, FoldedPanel<kSub, kMin>> : SamePanels<F> {
   static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
-    using Traits = typename SamePanels<F>::Traits;
-    multiply_units<Traits, GroupUnits<Traits, 1>>(reinterpret_cast<const FoldedPanel<kSub, kMin>*>(panels), n_panels, 1, act,
-                                                  n_tokens, acc);
+    multiply_units<Traits, GroupUnits<Traits, 1>>(reinterpret_cast<const Panel*>(panels), n_panels, 1, act, n_tokens, acc);
   }
 };
+/// Tiles take signed levels as well, so that no offset is left for the sums.
 template <class F, bool kMin>
-struct TileProducts<F, BlockPanel<kMin>> : SamePanels<F> {
+struct TileProducts<F, BlockPanel<kMin>> {
+  static constexpr bool kExists = true;
+  using Panel = BlockPanel<kMin>;
+  struct Traits {
+    static constexpr int kGroup = F::kGroup;
+    static constexpr bool kSigned = F::kOffset != 0;
+    static constexpr ActLayout kAct = tile_layout(act_layout(F::kGroup, kMin ? F::kAct.aux : ActAux::none, 0));
+  };
+  static constexpr ActLayout kAct = Traits::kAct;
+  static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
+    Panel& p = *reinterpret_cast<Panel*>(panel);
+    F::unpack(lines, halves, n_blocks, p);
+    if constexpr (!Traits::kSigned) return;
+    const I32x16 minus_offset = splat(static_cast<int32_t>((-F::kOffset & 0xFF) * 0x01010101u));
+    for (int line = 0; line < n_blocks * 8; ++line) store_line(p.q[line], add_bytes(load_line(p.q[line]), minus_offset));
+  }
   static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
-    using Traits = typename SamePanels<F>::Traits;
-    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const BlockPanel<kMin>*>(panels), n_panels, n_blocks, act,
-                                               n_tokens, acc);
+    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc);
   }
 };
 
