@@ -62,18 +62,19 @@ inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, int offset, Pla
 
 constexpr int kUnitTiles = 2;  // of tokens
 
+template <int n_tiles>
 struct alignas(64) UnitSums {
-  int32_t tile[2 * kUnitTiles][kTileRows][16];
+  int32_t tile[n_tiles][kTileRows][16];
 };
 
-/// One panel, part `part` of its chunk, times n_tiles records from `record` on, to be added to acc.
+/// Part `part` of the chunk of n_panels panels, times n_tiles records from `record` on, to be added to acc.
 template <class Panel>
 struct TileUnit {
   const Panel* panel = nullptr;
   const std::byte* record = nullptr;
   float* acc = nullptr;
   int64_t stride = 0, part = 0;
-  int n_tiles = 0, n_blocks = 0;
+  int n_tiles = 0, n_panels = 0, n_blocks = 0;
 };
 
 /// Loads of activations (tiles t of the unit), then of weights, each followed by its products with all tiles of tokens.
@@ -101,14 +102,15 @@ inline void dot_high(const uint8_t* line) {
 template <class F, int n_planes>
 struct GroupUnits {
   static_assert(F::kGroup % 64 == 0);
-  static constexpr int kTokenTiles = kUnitTiles;
+  static constexpr int kTokenTiles = kUnitTiles, kPanels = 1;
+  using Sums = UnitSums<2 * kUnitTiles>;
   static constexpr int parts(int) { return kChunkK / F::kGroup; }
   static constexpr int kSteps = F::kGroup / 64, kSlots = kSteps * n_planes;
   static constexpr int kAtOnce = 8;  // tokens whose values lie in registers
 
   /// The float operations of tokens first to first + kAtOnce of a unit.
   template <class Panel>
-  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int64_t first) {
+  static void finish(const TileUnit<Panel>& unit, const Sums& sums, int64_t first) {
     const int64_t tile = first / kTileRows, row = first % kTileRows;
     const int32_t *const low = sums.tile[tile][row], *const high = sums.tile[kUnitTiles + tile][row];
     const TileToken token(unit.record + tile * (kTileRows * F::kAct.token_bytes()), F::kGroup, row);
@@ -122,8 +124,9 @@ struct GroupUnits {
     end_group<F>(*unit.panel, sum, token, unit.part, unit.acc + first * unit.stride, unit.stride);
   }
 
-  template <int T, class Panel>
-  static void multiply(const TileUnit<Panel>& unit, UnitSums& sums, const TileUnit<Panel>& before, const UnitSums& sums_before) {
+  template <bool whole, class Panel>
+  static void multiply(const TileUnit<Panel>& unit, Sums& sums, const TileUnit<Panel>& before, const Sums& sums_before) {
+    constexpr int T = whole ? 2 : 1;
     constexpr int slot_tokens = kUnitTiles * kTileRows / kSlots;
     const int64_t n_before = before.n_tiles * kTileRows;
     const auto slot = [&](int i) {
@@ -154,63 +157,91 @@ struct GroupUnits {
   }
 };
 
-/// Blocks of 32: a unit is four blocks of one panel and one tile of tokens, a tile of sums for each.
+/// Blocks of 32: a unit is four blocks of two panels and one tile of tokens; sums of block b and panel r in tile 2 b + r of
+/// memory.
 template <class F>
 struct BlockUnits {
   static_assert(F::kGroup == 32);
-  static constexpr int kTokenTiles = 1, kBlocks = 4;
+  static constexpr int kTokenTiles = 1, kPanels = 2, kBlocks = 4;
   static constexpr int parts(int n_blocks) { return (n_blocks + kBlocks - 1) / kBlocks; }
   static constexpr int kAtOnce = 4;  // tokens whose values lie in registers
+  using Sums = UnitSums<kBlocks * kPanels>;
 
-  template <class Panel>
-  static void finish(const TileUnit<Panel>& unit, const UnitSums& sums, int64_t first) {
+  template <int R, class Panel>
+  static void finish_panels(const TileUnit<Panel>& unit, const Sums& sums, int64_t first) {
     const TileToken token(unit.record, F::kGroup, first);
-    F32x16 total[kAtOnce];
+    F32x16 total[kAtOnce][R];
     PHIAL_UNROLL
-    for (int i = 0; i < kAtOnce; ++i) total[i] = load(unit.acc + (first + i) * unit.stride);
+    for (int i = 0; i < kAtOnce; ++i) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) total[i][r] = load(unit.acc + (first + i) * unit.stride + r * 16);
     PHIAL_UNROLL
     for (int b = 0; b < kBlocks; ++b) {
       const int64_t j = unit.part * kBlocks + b;
       if (j >= unit.n_blocks) break;
-      const F32x16 d = load(unit.panel->d[j]);
+      F32x16 d[R];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) d[r] = load(unit.panel[r].d[j]);
       PHIAL_UNROLL
       for (int i = 0; i < kAtOnce; ++i) {
-        F32x16 value = mul(to_f32(load(sums.tile[b][first + i])), d);
-        if constexpr (Panel::kMin) value = fma(as_f32(token.aux_dword(j, i)), load(unit.panel->m[j]), value);
-        total[i] = fma(value, token.scale(j, i), total[i]);
+        const F32x16 scale = token.scale(j, i);
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) {
+          F32x16 value = mul(to_f32(load(sums.tile[b * kPanels + r][first + i])), d[r]);
+          if constexpr (Panel::kMin) value = fma(as_f32(token.aux_dword(j, i)), load(unit.panel[r].m[j]), value);
+          total[i][r] = fma(value, scale, total[i][r]);
+        }
       }
     }
     PHIAL_UNROLL
-    for (int i = 0; i < kAtOnce; ++i) store(unit.acc + (first + i) * unit.stride, total[i]);
+    for (int i = 0; i < kAtOnce; ++i) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) store(unit.acc + (first + i) * unit.stride + r * 16, total[i][r]);
+  }
+  template <class Panel>
+  static void finish(const TileUnit<Panel>& unit, const Sums& sums, int64_t first) {
+    unit.n_panels == kPanels ? finish_panels<kPanels>(unit, sums, first) : finish_panels<1>(unit, sums, first);
   }
 
-  template <int b, class Panel>
-  static void multiply_block(const TileUnit<Panel>& unit) {
-    const int64_t j = unit.part * kBlocks + b;
-    tile_zero<b>();
-    tile_load<kActTile + b % 2>(unit.record + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
-    tile_load<kWeightTile + b % 2>(unit.panel->q[j * 8], 64);
+  template <int sum, int act, int weight>
+  static void dot() {
     if constexpr (F::kSigned)
-      tile_dot_signed<b, kActTile + b % 2, kWeightTile + b % 2>();
+      tile_dot_signed<sum, act, weight>();
     else
-      tile_dot_unsigned<b, kActTile + b % 2, kWeightTile + b % 2>();
+      tile_dot_unsigned<sum, act, weight>();
+  }
+  /// Block b of R panels, its sums in tiles to and to + 1.
+  template <int to, int R, class Panel>
+  static void multiply_block(const TileUnit<Panel>& unit, int b) {
+    const int64_t j = unit.part * kBlocks + b;
+    constexpr int act = kActTile + to / 2;
+    tile_zero<to>();
+    tile_load<act>(unit.record + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
+    tile_load<kWeightTile>(unit.panel[0].q[j * 8], 64);
+    dot<to, act, kWeightTile>();
+    if constexpr (R == 2) {
+      tile_zero<to + 1>();
+      tile_load<kWeightTile + 1>(unit.panel[1].q[j * 8], 64);
+      dot<to + 1, act, kWeightTile + 1>();
+    }
   }
 
-  template <int T, class Panel>
-  static void multiply(const TileUnit<Panel>& unit, UnitSums& sums, const TileUnit<Panel>& before, const UnitSums& sums_before) {
-    const bool finishes = before.n_tiles > 0;
-    multiply_block<0>(unit);
-    if (finishes) finish(before, sums_before, 0);
-    multiply_block<1>(unit);
-    if (finishes) finish(before, sums_before, 4);
-    multiply_block<2>(unit);
-    if (finishes) finish(before, sums_before, 8);
-    multiply_block<3>(unit);
-    if (finishes) finish(before, sums_before, 12);
-    tile_store<0>(sums.tile[0], 64);
-    tile_store<1>(sums.tile[1], 64);
-    tile_store<2>(sums.tile[2], 64);
-    tile_store<3>(sums.tile[3], 64);
+  template <bool whole, class Panel>
+  static void multiply(const TileUnit<Panel>& unit, Sums& sums, const TileUnit<Panel>& before, const Sums& sums_before) {
+    constexpr int R = whole ? kPanels : 1;
+    const auto slot = [&](int i) {
+      if (before.n_tiles > 0) finish(before, sums_before, i * kAtOnce);
+    };
+    PHIAL_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      auto* const to = sums.tile + half * 2 * kPanels;
+      multiply_block<0, R>(unit, half * 2);
+      slot(half * 2);
+      multiply_block<2, R>(unit, half * 2 + 1);
+      slot(half * 2 + 1);
+      tile_store<0>(to[0], 64);
+      if constexpr (R == 2) tile_store<1>(to[1], 64);
+      tile_store<2>(to[2], 64);
+      if constexpr (R == 2) tile_store<3>(to[3], 64);
+    }
   }
 };
 
@@ -219,23 +250,23 @@ void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
   const int64_t stride = n_panels * 16;
-  UnitSums sums[2];
+  typename Units::Sums sums[2];
   TileUnit<Panel> before;
   int parity = 0;
-  for (int tile = 0; tile < n_tiles; tile += Units::kTokenTiles) {
-    const int n = Units::kTokenTiles == 2 && tile + 1 < n_tiles ? 2 : 1;
-    for (int r = 0; r < n_panels; ++r)
+  for (int tile = 0; tile < n_tiles; tile += Units::kTokenTiles)
+    for (int r = 0; r < n_panels; r += Units::kPanels)
       for (int part = 0; part < Units::parts(n_blocks); ++part) {
-        const TileUnit<Panel> unit{
-            panels + r, act + tile * record_bytes, acc + tile * kTileRows * stride + r * 16, stride, part, n, n_blocks};
-        if (n == Units::kTokenTiles)
-          Units::template multiply<Units::kTokenTiles>(unit, sums[parity], before, sums[1 - parity]);
+        TileUnit<Panel> unit{panels + r, act + tile * record_bytes, acc + tile * kTileRows * stride + r * 16, stride, part};
+        unit.n_tiles = n_tiles - tile < Units::kTokenTiles ? n_tiles - tile : Units::kTokenTiles;
+        unit.n_panels = n_panels - r < Units::kPanels ? n_panels - r : Units::kPanels;
+        unit.n_blocks = n_blocks;
+        if (unit.n_tiles == Units::kTokenTiles && unit.n_panels == Units::kPanels)
+          Units::template multiply<true>(unit, sums[parity], before, sums[1 - parity]);
         else
-          Units::template multiply<1>(unit, sums[parity], before, sums[1 - parity]);
+          Units::template multiply<false>(unit, sums[parity], before, sums[1 - parity]);
         before = unit;
         parity = 1 - parity;
       }
-  }
   for (int64_t t = 0; t < before.n_tiles * kTileRows; t += Units::kAtOnce) Units::finish(before, sums[1 - parity], t);
 }
 
