@@ -34,19 +34,23 @@ struct alignas(64) PlanesPanel {
   float d[16], m[16];
 };
 
-template <int kSub, bool kMin>
-inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, int offset, PlanesPanel<kSub, kMin>& out) {
-  const I32x16 low_bytes = splat(0x00FF00FF), high_bytes = splat(static_cast<int32_t>(0xFF00FF00u));
+template <int offset, int kSub, bool kMin>
+inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, PlanesPanel<kSub, kMin>& out) {
+  const I32x16 low_bytes = splat(0x00FF00FF);
   const I32x16 minus_offset = splat(((-offset & 0xFFFF) << 16) | (-offset & 0xFFFF));
   for (int j = 0; j < kChunkK / kSub; ++j) {
     const I32x16 scale = load(levels.scale[j]), words = bits_or(bits_and(scale, splat(0xFFFF)), shift_left<16>(scale));
     const I32x16 base = mul_words(words, minus_offset);
-    for (int line = j * (kSub / 4); line < (j + 1) * (kSub / 4); ++line) {
-      const I32x16 q = load_line(levels.q[line]);
-      const I32x16 even = add_words(mul_words(bits_and(q, low_bytes), words), base);
-      const I32x16 odd = add_words(mul_words(bits_and(shift_right_bits<8>(q), low_bytes), words), base);
-      store_line(out.q[0][line], bits_or(bits_and(even, low_bytes), shift_left<8>(bits_and(odd, low_bytes))));
-      store_line(out.q[1][line], bits_or(bits_and(shift_right_bits<8>(even), low_bytes), bits_and(odd, high_bytes)));
+    const auto scaled = [&](I32x16 q) {
+      const I32x16 value = mul_words(bits_and(q, low_bytes), words);
+      return offset == 0 ? value : add_words(value, base);
+    };
+    PHIAL_UNROLL
+    for (int i = 0; i < kSub / 4; ++i) {
+      const int line = j * (kSub / 4) + i;
+      const I32x16 q = load_line(levels.q[line]), even = scaled(q), odd = scaled(shift_right_bits<8>(q));
+      store_line(out.q[0][line], bits_select(low_bytes, even, shift_left<8>(odd)));
+      store_line(out.q[1][line], bits_select(low_bytes, shift_right_bits<8>(even), odd));
     }
   }
   if constexpr (kMin) {
@@ -287,7 +291,7 @@ struct TileProducts<F, SubBlockPanel<kSub, kMin>> {
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
     SubBlockPanel<kSub, kMin> levels;
     F::unpack(lines, halves, n_blocks, levels);
-    fold_scales(levels, F::kOffset, *reinterpret_cast<Panel*>(panel));
+    fold_scales<F::kOffset>(levels, *reinterpret_cast<Panel*>(panel));
   }
   static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
     multiply_units<Traits, GroupUnits<Traits, 2>>(reinterpret_cast<const Panel*>(panels), n_panels, 1, act, n_tokens, acc);
