@@ -29,10 +29,12 @@ LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, cons
                                          bool normalizes, int64_t n_cols, int64_t n_tokens, int n_threads)
     : format(packed_format.for_tokens(n_tokens)),
       own_act(n_tokens <= 2 * kTileTokens),
-      from_packed(n_tokens <= format.packed_tokens * format.packed_tiles),
+      from_packed(n_tokens <= std::min(format.packed_tokens * format.packed_tiles, 2 * kTileTokens)),
       act_layout(from_packed ? format.packed_act : format.act),
       run_blocks(from_packed ? 1 : std::clamp<int64_t>(layout.n_panels / kMaxPanels / (4 * n_threads), 1, kMaxRunBlocks)),
-      tile_tokens(from_packed && n_tokens > format.packed_tokens ? (n_tokens + 1) / 2 : act_layout.tile_tokens()),
+      tile_tokens(!from_packed                      ? act_layout.tile_tokens()
+                  : n_tokens > format.packed_tokens ? (n_tokens + 1) / 2
+                                                    : std::max(act_layout.tile_tokens(), format.packed_tokens)),
       n_slots(act_layout.room(n_tokens)),
       n_chunks((n_cols + act_layout.chunk_k - 1) / act_layout.chunk_k),
       chunk_stride(n_slots * act_layout.token_bytes()),
@@ -41,7 +43,7 @@ LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, cons
       sum_bytes(aligned(run_blocks * block_sums * 4)),
       panel_bytes(kMaxPanels * aligned(format.panel_bytes)),
       packed_bytes(is_packed ? 0 : run_blocks * kMaxPanels * aligned(layout.panel_bytes)),
-      norm_bytes(normalizes ? aligned(act_layout.tile_tokens() * n_cols * 4) : 0),
+      norm_bytes(normalizes ? aligned(tile_tokens * n_cols * 4) : 0),
       thread_bytes(sum_bytes + panel_bytes + packed_bytes + norm_bytes + (own_act ? act_bytes : 0) + 4096),
       total_bytes((own_act ? 0 : act_bytes) + thread_bytes * n_threads) {}
 

@@ -52,7 +52,7 @@ struct NibbleFormat {
   static constexpr PackLayout kPack{kLines, kHasMin ? 0 : 2, kHasMin ? -1 : 0, 0, kHighBits ? (kHasMin ? 1 : 0) : -1};
   static constexpr int kGroup = act_group(kFormat), kMaxWeight = kHighBits ? 31 : 15, kOffset = kHasMin ? 0 : kHighBits ? 16 : 8;
   static constexpr ActLayout kAct = act_layout(kGroup, kHasMin ? ActAux::sums32 : ActAux::offset32, kOffset), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kChunkK / 32;
+  static constexpr int kBlocksPerChunk = kChunkK / 32, kPackedSums = 3;
   using Panel = BlockPanel<kHasMin>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, Panel& panel) {
@@ -124,7 +124,7 @@ struct Q8_0Format {
   static constexpr int kOffset = kSignedLevels ? 0 : 128, kMaxWeight = 127 + kOffset, kGroup = act_group(DType::q8_0);
   static constexpr PackLayout kPack{8, 2, 0, kSignedLevels ? 0 : 0x80808080, -1};
   static constexpr ActLayout kAct = act_layout(kGroup, kOffset ? ActAux::offset32 : ActAux::none, kOffset), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kChunkK / 32;
+  static constexpr int kBlocksPerChunk = kChunkK / 32, kPackedSums = 3;
   using Panel = BlockPanel<false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, Panel& panel) {

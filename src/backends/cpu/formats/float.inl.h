@@ -5,7 +5,7 @@ struct FloatFormat {
   static constexpr DType kDType = kFormat;
   static constexpr PackLayout kPack = kFormat == DType::f32 ? PackLayout{1, 0, -1, 0, -1} : PackLayout{0, 0, 0, 0, -1};
   static constexpr ActLayout kAct{kFloatChunkK, 0, ActAux::none, 0, 0}, kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kFloatChunkK;
+  static constexpr int kBlocksPerChunk = kFloatChunkK, kPackedSums = 2;
   static constexpr int kGroup = 0, kMaxWeight = 0, kOffset = 0;
   static constexpr int kLineBytes = kFormat == DType::f32 ? 64 : 32;  // of one k
   using Panel = FloatPanel;

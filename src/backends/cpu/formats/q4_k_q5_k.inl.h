@@ -7,7 +7,7 @@ struct Q45_KFormat {
   static constexpr PackLayout kPack{kHighBits ? 44 : 36, 0, -1, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = kHighBits ? 31 : 15, kOffset = 0;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::pairs32, 0), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = 1;
+  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
   using Panel = SubBlockPanel<32, true>;
 
   static void unpack(const uint8_t* lines, const uint16_t*, int, Panel& panel) {

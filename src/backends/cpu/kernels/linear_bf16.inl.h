@@ -27,7 +27,7 @@ struct Bf16Format {
   static constexpr DType kDType = DType::bf16;
   static constexpr PackLayout kPack{0, 0, 0, 0, -1};
   static constexpr ActLayout kAct = bf16_layout(), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kBf16ChunkK;
+  static constexpr int kBlocksPerChunk = kBf16ChunkK, kPackedSums = 2;
   static constexpr int kGroup = 0, kMaxWeight = 0, kOffset = 0;
   static constexpr int kLineBytes = 32;  // of one k
   using Panel = Bf16Panel;

@@ -342,12 +342,19 @@ template <int T>
 struct TokenCount {
   static constexpr int value = T;
 };
-/// call(TokenCount<n>) for n in 1..kPackedTokens.
-template <class Call>
+/// Tokens that a format multiplies straight from packed lines, at most: more where the registers hold their sums (F::kPackedSums
+/// a token) beside levels and activations.
+template <class F>
+constexpr int packed_tokens() {
+  constexpr int more = 8, others = 4;
+  return kPackedTokens == kTileTokens && more * F::kPackedSums + others <= kF32x16Registers ? more : kPackedTokens;
+}
+/// call(TokenCount<n>) for n in 1..most.
+template <int most, class Call>
 inline void with_token_count(int n, Call call) {
-  static_assert(kPackedTokens <= kTileTokens && kTileTokens == 6);
+  static_assert(most <= 8);
   const auto call_with = [&call]<int T>(TokenCount<T> count) {
-    if constexpr (T <= kPackedTokens) call(count);
+    if constexpr (T <= most) call(count);
   };
   switch (n) {
     case 1:
@@ -360,15 +367,19 @@ inline void with_token_count(int n, Call call) {
       return call_with(TokenCount<4>());
     case 5:
       return call_with(TokenCount<5>());
-    default:
+    case 6:
       return call_with(TokenCount<6>());
+    case 7:
+      return call_with(TokenCount<7>());
+    default:
+      return call_with(TokenCount<8>());
   }
 }
 
 template <class F>
 void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
                      int n_tokens, float* acc) {
-  with_token_count(n_tokens, [&](auto count) {
+  with_token_count<packed_tokens<F>()>(n_tokens, [&](auto count) {
     multiply_packed_tile<F, decltype(count)::value>(lines, halves, n_blocks, act, chunk_stride, acc);
   });
 }
@@ -385,7 +396,7 @@ constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
 template <class F>
 void multiply_pair(const std::byte* const (&panels)[2], int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
                    int n_tokens, float* const (&acc)[2]) {
-  with_token_count(n_tokens, [&](auto count) {
+  with_token_count<packed_tokens<F>()>(n_tokens, [&](auto count) {
     constexpr int per_chunk = F::kBlocksPerChunk;
     const std::byte* at[2] = {panels[0], panels[1]};
     for (int64_t n = n_blocks; n > 0; n -= per_chunk, act += chunk_stride) {
@@ -414,8 +425,8 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
   arrange_lines(unpacked);
 }
 
-/// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk, Panel,
-/// unpack, multiply_packed; kLineBytes and add_products if two packed panels are multiplied at once.
+/// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk,
+/// kPackedSums, Panel, unpack, multiply_packed; kLineBytes and add_products if two packed panels are multiplied at once.
 template <DType D>
 struct FormatKernels;
 
@@ -433,7 +444,7 @@ constexpr LinearFormat linear_format() {
                         multiply<F>,
                         multiply_packed_or_null<F>(),
                         multiply_pair_or_null<F>()};
-    format.packed_tokens = kPackedTokens;
+    format.packed_tokens = packed_tokens<F>();
     format.packed_tiles = kPackedTokens == kTileTokens ? 2 : 1;
     return format;
   } else {
