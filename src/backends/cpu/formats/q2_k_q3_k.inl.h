@@ -19,7 +19,7 @@ struct Q2_KFormat {
   static constexpr PackLayout kPack{21, 0, -1, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 3 * 15, kOffset = 0;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::pairs16, 0), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = 1, kPackedSums = 5;
+  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
   using Panel = FoldedPanel<16, true>;
 
   static void unpack(const uint8_t* lines, const uint16_t*, int, Panel& panel) {
@@ -72,7 +72,7 @@ struct Q3_KFormat {
   static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
                              kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
-  static constexpr int kBlocksPerChunk = 1, kPackedSums = 5;
+  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
   using Panel = FoldedPanel<16, false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {

@@ -7,7 +7,7 @@ struct Q6_KFormat {
   static constexpr PackLayout kPack{52, 0, 208, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 63, kOffset = 32;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset16, kOffset), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = 1, kPackedSums = 5;
+  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
   using Panel = SubBlockPanel<16, false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
