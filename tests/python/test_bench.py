@@ -56,7 +56,8 @@ def test_peers_side_by_side(models, tmp_path):
     prefill, decode = rows_of(text, "Prefill of 32 tokens"), rows_of(text, "Decode")
     assert list(prefill) == list(decode) == ["Q4_K_M", "F16 (avx2)"]
     assert all(float(row[0]) > 0 and float(row[3]) > 0 for row in prefill.values())
-    assert prefill["Q4_K_M"][2] == "75%" and decode["F16 (avx2)"][3] == "92%"
+    on_tiles = "int8 (AMX)" in text  # whose peak no bar is a share of
+    assert prefill["Q4_K_M"][2] == ("" if on_tiles else "75%") and decode["F16 (avx2)"][3] == "92%"
     assert list(rows_of(text, "Quantizing F16")) == ["Q4_K_M"]
     plot = xml.etree.ElementTree.parse(tmp_path / "report.svg").getroot()
     words = {"".join(e.itertext()) for e in plot.iter("{http://www.w3.org/2000/svg}text")}
