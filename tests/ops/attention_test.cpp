@@ -40,6 +40,8 @@ const Case kCases[] = {
     {64, 7, 1, DType::i16, DType::f16, 0, 30.0f, {90}},
     {320, 2, 1, DType::f32, DType::i16, 0, 0, {66}},
     {300, 3, 1, DType::i16, DType::i16, 0, 0, {66}},  // three runs of dimensions
+    {208, 1, 1, DType::i16, DType::i16, 0, 20.0f, {100, 13}},
+    {256, 5, 1, DType::i16, DType::i16, 40, 0, {130}},
     {2, 70, 1, DType::i16, DType::i16, 0, 0, {40}},
     {32, 2, 1, DType::i16, DType::i16, 1500, 0, {2600}},
 };

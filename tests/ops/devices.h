@@ -10,12 +10,35 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/cpu_device.h"
 #include "backends/cpu/kernel_table.h"
+#include "base/cpu_info.h"
+#include "ops/amx_trap.h"
 #include "phial/error.h"
 #include "quant/codec.h"
 #include "tensor/registry.h"
 
 namespace phial::test {
+
+// The kernels of amx where there are no tiles: their instructions are carried out by amx_trap.
+inline constexpr const char* kTrappedAmx = "amx, trapped";
+
+/// Instruction sets that run here, and the code of amx where its instructions do not.
+inline std::vector<std::string> isas_here() {
+  std::vector<std::string> names = cpu::runnable_isas();
+  if (cpu_info().avx512_vnni && names[0] != "amx") names.emplace_back(kTrappedAmx);
+  return names;
+}
+
+inline std::unique_ptr<Device> open_test_device(const std::string& device, const DeviceOptions& options) {
+#if defined(__x86_64__)
+  if (options.isa == kTrappedAmx) {
+    trap_amx();
+    return std::make_unique<cpu::CpuDevice>(options, cpu::amx_table());
+  }
+#endif
+  return open_device(device, options);
+}
 
 /// A device with a stream and a workspace.
 struct Bench {
@@ -31,7 +54,7 @@ struct Bench {
     options.pool = std::make_shared<ThreadPool>(n_threads);
     options.isa = isa;
     options.huge_pages = false;
-    device = open_device(name, options);
+    device = open_test_device(name, options);
     constexpr uint64_t kBytes = 64u << 20;
     memory = device->allocate(kBytes);
     workspace = std::make_unique<Workspace>(memory.get(), kBytes);
@@ -63,8 +86,14 @@ inline std::vector<Bench*> cpu_benches() {
   static std::vector<std::unique_ptr<Bench>> all = [] {
     std::vector<std::unique_ptr<Bench>> benches;
     std::set<decltype(cpu::OpKernels::attention_split)> seen;
-    for (const std::string& isa : cpu::runnable_isas())
-      if (seen.insert(cpu::kernel_table(isa).ops.attention_split).second)
+    const auto attention_of = [](const std::string& isa) {
+#if defined(__x86_64__)
+      if (isa == kTrappedAmx) return cpu::amx_table().ops.attention_split;
+#endif
+      return cpu::kernel_table(isa).ops.attention_split;
+    };
+    for (const std::string& isa : isas_here())
+      if (seen.insert(attention_of(isa)).second)
         for (int n_threads : {1, 3}) benches.push_back(std::make_unique<Bench>("cpu", isa, n_threads));
     return benches;
   }();

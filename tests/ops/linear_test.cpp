@@ -9,10 +9,8 @@
 #include <random>
 #include <vector>
 
-#include "backends/cpu/cpu_device.h"
 #include "backends/cpu/kernel_table.h"
-#include "base/cpu_info.h"
-#include "ops/amx_trap.h"
+#include "ops/devices.h"
 #include "phial/error.h"
 #include "quant/codec.h"
 #include "tensor/registry.h"
@@ -76,19 +74,6 @@ WeightSource source_of(const std::vector<std::byte>& bytes, DType dtype, int64_t
   return s;
 }
 
-// The kernels of amx where there are no tiles: their instructions are carried out by amx_trap.
-constexpr const char* kTrappedAmx = "amx, trapped";
-
-std::unique_ptr<Device> open_test_device(const std::string& device, const DeviceOptions& options) {
-#if defined(__x86_64__)
-  if (options.isa == kTrappedAmx) {
-    test::trap_amx();
-    return std::make_unique<cpu::CpuDevice>(options, cpu::amx_table());
-  }
-#endif
-  return open_device(device, options);
-}
-
 /// One device, one stream, run on plain arrays.
 class Runner {
  public:
@@ -98,7 +83,7 @@ class Runner {
     options.pool = std::make_shared<ThreadPool>(n_threads);
     options.isa = isa;
     options.low_memory = low_memory;
-    device_ = open_test_device(device, options);
+    device_ = test::open_test_device(device, options);
     stream_ = device_->open_stream(workspace_);
   }
   Device& device() { return *device_; }
@@ -149,13 +134,6 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 constexpr DType kFormats[] = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
                               DType::q8_0, DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k};
 
-/// Those that run here, and the code of amx where its instructions do not.
-std::vector<std::string> isas_here() {
-  std::vector<std::string> names = cpu::runnable_isas();
-  if (cpu_info().avx512_vnni && names[0] != "amx") names.emplace_back(kTrappedAmx);
-  return names;
-}
-
 /// A product of BF16 weights and activations rounded to bf16, as docs/numerics.md has it for pairs, or for tiles of 32.
 std::vector<float> bf16_product(const std::vector<std::byte>& bytes, int64_t n_rows, int64_t n_cols, const std::vector<float>& x,
                                 int64_t n_tokens, bool tiles) {
@@ -205,7 +183,7 @@ void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int6
 }
 
 TEST_CASE("matrix product: all formats and instruction sets give the reference's bits") {
-  for (const std::string& isa : isas_here())
+  for (const std::string& isa : test::isas_here())
     for (DType dtype : kFormats) {
       compare(dtype, 50, 512, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 16, 64}, isa, 2);
       compare(dtype, 16, 256, {1, 40}, isa, 1);
@@ -213,7 +191,7 @@ TEST_CASE("matrix product: all formats and instruction sets give the reference's
 }
 
 TEST_CASE("matrix product: odd rows, model-sized and short columns") {
-  for (const std::string& isa : isas_here())
+  for (const std::string& isa : test::isas_here())
     for (DType dtype : kFormats) {
       for (int64_t n_rows : {1, 15, 17, 33}) compare(dtype, n_rows, 768, {1, 5, 8, 17}, isa, 3);
       compare(dtype, 20, 3072, {1, 6}, isa, 2);
@@ -253,7 +231,7 @@ TEST_CASE("matrix product: each token's result is that of the token alone") {
 TEST_CASE("matrix product: extreme levels and scales stay exact") {
   // All bits set, and all cleared, drive every integer sum to its ends.
   const int64_t n_rows = 16, n_cols = 512;
-  for (const std::string& isa : isas_here())
+  for (const std::string& isa : test::isas_here())
     for (DType dtype : kFormats) {
       if (!format_info(dtype).is_quantized()) continue;
       for (const int fill : {0xFF, 0x00, 0x7F, 0x80}) {

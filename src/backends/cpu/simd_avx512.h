@@ -75,6 +75,8 @@ inline I32x16 load_line(const uint8_t* p) { return _mm512_load_si512(p); }
 inline void store_line(uint8_t* p, I32x16 v) { _mm512_store_si512(p, v); }
 inline I32x16 bits_and(I32x16 a, I32x16 b) { return _mm512_and_si512(a, b); }
 inline I32x16 bits_or(I32x16 a, I32x16 b) { return _mm512_or_si512(a, b); }
+/// Lanes 0, 2, 1, 3 of each four.
+inline I32x16 lanes_0213(I32x16 a) { return _mm512_shuffle_epi32(a, static_cast<_MM_PERM_ENUM>(0xD8)); }
 /// Bits of `yes` where `mask` has ones, of `no` elsewhere.
 inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) { return _mm512_ternarylogic_epi32(mask, yes, no, 0xCA); }
 template <int N>

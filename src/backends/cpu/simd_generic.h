@@ -216,6 +216,10 @@ inline I32x16 bits_or(I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(x.lane[i] | y.lane[i]);
 }
+inline I32x16 lanes_0213(I32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(x.lane[i / 4 * 4 + (i % 4 == 1 ? 2 : i % 4 == 2 ? 1 : i % 4)]);
+}
 inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) {
   I32x16 r;
   PHIAL_LANES((mask.lane[i] & yes.lane[i]) | (~mask.lane[i] & no.lane[i]));

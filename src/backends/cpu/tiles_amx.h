@@ -21,15 +21,17 @@ template <int tile>
 inline void tile_store(void* p, int64_t stride) {
   __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(tile), "r"(p), "r"(stride) : "memory");
 }
-/// sum [token][row] += products of signed bytes a [token][k] and unsigned bytes b [k / 4][row][4].
-template <int sum, int a, int b>
-inline void tile_dot_unsigned() {
-  __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
-}
-/// The same with signed bytes b.
-template <int sum, int a, int b>
-inline void tile_dot_signed() {
-  __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+/// sum [token][row] += products of bytes a [token][k] and b [k / 4][row][4], each signed or not.
+template <int sum, int a, int b, bool signed_a, bool signed_b>
+inline void tile_dot() {
+  if constexpr (signed_a && signed_b)
+    __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+  else if constexpr (signed_a)
+    __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+  else if constexpr (signed_b)
+    __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
+  else
+    __asm__ volatile("tdpbuud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
 }
 /// bf16 pairs: a [token][k], b [k / 2][row][2], f32 sums.
 template <int sum, int a, int b>

@@ -50,20 +50,13 @@ inline void for_tile_products(Add add) {
       __builtin_memcpy(t.bytes[sum][token] + row * 4, &value, 4);
     }
 }
-template <int sum, int a, int b, class Byte>
-inline void plain_dot_bytes() {
-  for_tile_products<sum, a, b, int32_t>([](int32_t& value, const uint8_t* x, const uint8_t* w, int n) {
+template <int sum, int a, int b, bool signed_a, bool signed_b>
+inline void tile_dot() {
+  const auto widened = [](uint8_t byte, bool is_signed) { return is_signed ? static_cast<int8_t>(byte) : int{byte}; };
+  for_tile_products<sum, a, b, int32_t>([&](int32_t& value, const uint8_t* x, const uint8_t* w, int n) {
     for (int k = 0; k < n; ++k)
-      for (int i = 0; i < 4; ++i) value += static_cast<int8_t>(x[k * 4 + i]) * static_cast<Byte>(w[k * 64 + i]);
+      for (int i = 0; i < 4; ++i) value += widened(x[k * 4 + i], signed_a) * widened(w[k * 64 + i], signed_b);
   });
-}
-template <int sum, int a, int b>
-inline void tile_dot_unsigned() {
-  plain_dot_bytes<sum, a, b, uint8_t>();
-}
-template <int sum, int a, int b>
-inline void tile_dot_signed() {
-  plain_dot_bytes<sum, a, b, int8_t>();
 }
 
 /// What is below the normal numbers counts as zero, before and after each operation.

@@ -19,10 +19,20 @@ namespace amx {
 #include "backends/cpu/linear_formats.inl.h"
 #include "backends/cpu/kernels/bf16_pairs.inl.h"
 #include "backends/cpu/kernels/linear_amx.inl.h"
+#include "backends/cpu/kernels/op_kernels.inl.h"
+inline void few_queries(const AttentionTask& task) { avx512_table().ops.attention_split(task); }
+#include "backends/cpu/kernels/attention_amx.inl.h"
+
+/// The operations of the other table, attention of many queries on tiles.
+inline OpKernels tile_op_kernels() {
+  OpKernels ops = avx512_table().ops;
+  ops.attention_split = attention_split_tiles;
+  return ops;
+}
 }  // namespace amx
 
 const KernelTable& amx_table() {
-  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels(avx512_table().linear), avx512_table().ops,
+  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels(avx512_table().linear), amx::tile_op_kernels(),
                                  avx512_table().limits};
   return table;
 }
@@ -33,10 +43,10 @@ int32_t amx_int8_peak(int64_t n) {
   tile_zero<kActTile>(), tile_zero<kWeightTile>();
   tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
   for (; n > 0; --n) {
-    tile_dot_unsigned<0, kActTile, kWeightTile>();
-    tile_dot_unsigned<1, kActTile, kWeightTile>();
-    tile_dot_unsigned<2, kActTile, kWeightTile>();
-    tile_dot_unsigned<3, kActTile, kWeightTile>();
+    tile_dot<0, kActTile, kWeightTile, true, false>();
+    tile_dot<1, kActTile, kWeightTile, true, false>();
+    tile_dot<2, kActTile, kWeightTile, true, false>();
+    tile_dot<3, kActTile, kWeightTile, true, false>();
   }
   alignas(64) int32_t sums[kTileRows][16];
   tile_store<0>(sums, 64);

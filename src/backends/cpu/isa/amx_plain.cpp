@@ -12,11 +12,21 @@ namespace amx_plain {
 #include "backends/cpu/linear_formats.inl.h"
 #include "backends/cpu/kernels/bf16_pairs.inl.h"
 #include "backends/cpu/kernels/linear_amx.inl.h"
+#include "backends/cpu/kernels/op_kernels.inl.h"
+inline void few_queries(const AttentionTask& task) { generic_table().ops.attention_split(task); }
+#include "backends/cpu/kernels/attention_amx.inl.h"
+
+/// The operations of the other table, attention of many queries on tiles.
+inline OpKernels tile_op_kernels() {
+  OpKernels ops = generic_table().ops;
+  ops.attention_split = attention_split_tiles;
+  return ops;
+}
 }  // namespace amx_plain
 
 const KernelTable& amx_plain_table() {
   static const KernelTable table{"amx_plain", "AMX in plain C++", amx_plain::tile_kernels(generic_table().linear),
-                                 generic_table().ops, generic_table().limits};
+                                 amx_plain::tile_op_kernels(), generic_table().limits};
   return table;
 }
 

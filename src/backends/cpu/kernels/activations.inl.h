@@ -6,8 +6,9 @@ inline void store_integers(int8_t* q, I32x16 v) { store_i8(q, v); }
 inline void store_integers(int16_t* q, I32x16 v) { store_i16(q, v); }
 
 /// ops/numerics.h's quantize_to in lanes: n values as integers of at most `limit`, with room for whole lanes; their scale.
-template <typename Int>
-inline float quantize_to(float limit, const float* x, int n, Int* q) {
+/// Integers go where store_integers(q + i, lanes) puts them.
+template <typename To>
+inline float quantize_to(float limit, const float* x, int n, To q) {
   F32x16 top = zero_f32();
   for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
   const float amax = max_lanes(top);

@@ -3,6 +3,7 @@
 // registers; a block of up to kBlockQueries queries shares each load. An i16 cache is multiplied as integers, two to a lane.
 
 constexpr int kBlockQueries = 6;
+constexpr int kBlockRows = 16;  // that a block has room for
 constexpr int kTile = kPageTokens;
 constexpr int kTileVectors = kTile / 16;
 constexpr int32_t kScaleBlock = 32;  // q8_0
@@ -92,11 +93,11 @@ struct QueryBlock {
   const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
   const float* query_scale;
   int n;
-  int begin[kBlockQueries], end[kBlockQueries];      // visible slots
-  float carry[kBlockQueries];                        // exp(old max - new max)
-  alignas(64) float s[kBlockQueries][kTile];         // scores, then probabilities
+  int begin[kBlockRows], end[kBlockRows];            // visible slots
+  float carry[kBlockRows];                           // exp(old max - new max)
+  alignas(64) float s[kBlockRows][kTile];            // scores, then probabilities
   alignas(64) int16_t weight[kBlockQueries][kTile];  // probabilities times scales of an i16 cache, as integers
-  float weight_scale[kBlockQueries];
+  float weight_scale[kBlockRows];
 };
 
 /// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys.
@@ -220,8 +221,9 @@ void add_all_words(const QueryBlock& block, const ValuesI16& values, float* acc_
   });
 }
 
-/// The weights of values as integers: probability times the value's scale, of the visible slots.
-inline void set_weights(QueryBlock& block, const float* scales) {
+/// The weights of values as integers: probability times the value's scale, of the visible slots. Those of query i go to to(i).
+template <typename To>
+inline void set_weights(QueryBlock& block, const float* scales, To to) {
   for (int i = 0; i < block.n; ++i) {
     F32x16 weight[kTileVectors];
     F32x16 top = zero_f32();
@@ -235,7 +237,7 @@ inline void set_weights(QueryBlock& block, const float* scales) {
     const F32x16 inverse = splat(highest < kSmallestGroup ? 0.0f : kMaxProbability / highest);
     block.weight_scale[i] = highest / kMaxProbability;
     PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], to_i32(mul(weight[v], inverse)));
+    for (int v = 0; v < kTileVectors; ++v) store_integers(to(i) + 16 * v, to_i32(mul(weight[v], inverse)));
   }
 }
 
@@ -377,7 +379,7 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
 }
 
 inline void values_with(QueryBlock& block, const ValuesI16& values, const SoftmaxState& state, int64_t row, int begin, int end) {
-  set_weights(block, values.scales);
+  set_weights(block, values.scales, [&block](int i) { return block.weight[i]; });
   with_count(block.n,
              [&](auto n) { add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end); });
 }

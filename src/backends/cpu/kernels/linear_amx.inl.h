@@ -91,14 +91,14 @@ inline void load_acts(const TileUnit<Panel>& unit, int64_t k) {
 template <int T>
 inline void dot_low(const uint8_t* line) {
   tile_load<kWeightTile>(line, 64);
-  tile_dot_unsigned<0, kActTile, kWeightTile>();
-  if constexpr (T == 2) tile_dot_unsigned<1, kActTile + 1, kWeightTile>();
+  tile_dot<0, kActTile, kWeightTile, true, false>();
+  if constexpr (T == 2) tile_dot<1, kActTile + 1, kWeightTile, true, false>();
 }
 template <int T>
 inline void dot_high(const uint8_t* line) {
   tile_load<kWeightTile + 1>(line, 64);
-  tile_dot_signed<2, kActTile, kWeightTile + 1>();
-  if constexpr (T == 2) tile_dot_signed<3, kActTile + 1, kWeightTile + 1>();
+  tile_dot<2, kActTile, kWeightTile + 1, true, true>();
+  if constexpr (T == 2) tile_dot<3, kActTile + 1, kWeightTile + 1, true, true>();
 }
 
 /// K-quants: a unit is a group of one panel and two tiles of tokens; sums of the low plane in tiles 0 and 1, of the high in 2
@@ -205,13 +205,6 @@ struct BlockUnits {
     unit.n_panels == kPanels ? finish_panels<kPanels>(unit, sums, first) : finish_panels<1>(unit, sums, first);
   }
 
-  template <int sum, int act, int weight>
-  static void dot() {
-    if constexpr (F::kSigned)
-      tile_dot_signed<sum, act, weight>();
-    else
-      tile_dot_unsigned<sum, act, weight>();
-  }
   /// Block b of R panels, its sums in tiles to and to + 1.
   template <int to, int R, class Panel>
   static void multiply_block(const TileUnit<Panel>& unit, int b) {
@@ -220,11 +213,11 @@ struct BlockUnits {
     tile_zero<to>();
     tile_load<act>(unit.record + j / 2 * (kTileRows * 64) + j % 2 * 32, 64);
     tile_load<kWeightTile>(unit.panel[0].q[j * 8], 64);
-    dot<to, act, kWeightTile>();
+    tile_dot<to, act, kWeightTile, true, F::kSigned>();
     if constexpr (R == 2) {
       tile_zero<to + 1>();
       tile_load<kWeightTile + 1>(unit.panel[1].q[j * 8], 64);
-      dot<to + 1, act, kWeightTile + 1>();
+      tile_dot<to + 1, act, kWeightTile + 1, true, F::kSigned>();
     }
   }
 
