@@ -221,9 +221,10 @@ void add_all_words(const QueryBlock& block, const ValuesI16& values, float* acc_
   });
 }
 
-/// The weights of values as integers: probability times the value's scale, of the visible slots. Those of query i go to to(i).
-template <typename To>
-inline void set_weights(QueryBlock& block, const float* scales, To to) {
+/// The weights of values as integers: probability times the value's scale, of the visible slots. put(i, words) stores those of
+/// query i.
+template <typename Put>
+inline void set_weights(QueryBlock& block, const float* scales, Put put) {
   for (int i = 0; i < block.n; ++i) {
     F32x16 weight[kTileVectors];
     F32x16 top = zero_f32();
@@ -236,8 +237,10 @@ inline void set_weights(QueryBlock& block, const float* scales, To to) {
     const float highest = max_lanes(top);
     const F32x16 inverse = splat(highest < kSmallestGroup ? 0.0f : kMaxProbability / highest);
     block.weight_scale[i] = highest / kMaxProbability;
+    I32x16 words[kTileVectors];
     PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) store_integers(to(i) + 16 * v, to_i32(mul(weight[v], inverse)));
+    for (int v = 0; v < kTileVectors; ++v) words[v] = to_i32(mul(weight[v], inverse));
+    put(i, words);
   }
 }
 
@@ -379,7 +382,10 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
 }
 
 inline void values_with(QueryBlock& block, const ValuesI16& values, const SoftmaxState& state, int64_t row, int begin, int end) {
-  set_weights(block, values.scales, [&block](int i) { return block.weight[i]; });
+  set_weights(block, values.scales, [&block](int i, const I32x16(&words)[kTileVectors]) {
+    PHIAL_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
+  });
   with_count(block.n,
              [&](auto n) { add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end); });
 }

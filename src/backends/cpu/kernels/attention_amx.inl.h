@@ -155,16 +155,22 @@ inline void attention_split_tiles(const AttentionTask& task) {
               const int step = d / kTileDims, line = d % kTileDims / 4;
               split_pairs(keys.pairs(g, d), keys.pairs(g, d + 2), tiles.key[g][0][step][line], tiles.key[g][1][step][line]);
             }
-          for (int j = 0; j < kPageTokens; j += 4)
+          for (int j = 0; j < kPageTokens; j += 4) {
+            const int line = j % 16 + j / 16;  // where byte_lines puts slots j to j + 3
             for (int32_t d = 0; d < head_dim; d += 16)
-              split_pairs(values.pairs(j, d), values.pairs(j + 2, d), tiles.value[d / 16][0][j / 4],
-                          tiles.value[d / 16][1][j / 4]);
+              split_pairs(values.pairs(j, d), values.pairs(j + 2, d), tiles.value[d / 16][0][line], tiles.value[d / 16][1][line]);
+          }
           unpacked = true;
         }
         tile_scores(block, tiles, b, keys);
         block_softmax(block, task, row);
         if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, b, n_blocks);
-        set_weights(block, values.scales, [&](int i) { return BytePlanes{tiles.weight[0][i], tiles.weight[1][i]}; });
+        set_weights(block, values.scales, [&tiles](int i, const I32x16(&words)[kTileVectors]) {
+          I32x16 low, high;
+          byte_lines(words, low, high);
+          store_line(tiles.weight[0][i], low);
+          store_line(tiles.weight[1][i], high);
+        });
         tile_values(block, tiles, head_dim, task.state.row(row), task.state.stride());
       }
     }
