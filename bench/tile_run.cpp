@@ -27,17 +27,20 @@ int run(const std::string& isa, const std::string& name, const std::string& what
     return 2;
   }
   const int n_blocks = format->act.chunk_k / static_cast<int>(format_info(format->dtype).block_values);
-  std::vector<Line> lines(1 + static_cast<size_t>(n_blocks * format->pack.n_lines)), halves(1 + static_cast<size_t>(n_blocks)),
+  const size_t n_halves = 1 + static_cast<size_t>(n_blocks);
+  std::vector<Line> halves_and_lines(n_halves + 1 + static_cast<size_t>(n_blocks * format->pack.n_lines)),
       panel(1 + format->panel_bytes / 64), record(1 + static_cast<size_t>(kTileTokens * 4 * kChunkK / 64)), sums(kTileTokens);
-  const auto* line_bytes = reinterpret_cast<const uint8_t*>(lines.data());
-  const auto* half_words = reinterpret_cast<const uint16_t*>(halves.data());
+  const auto* half_words = reinterpret_cast<const uint16_t*>(halves_and_lines.data());
+  const auto* line_bytes = reinterpret_cast<const uint8_t*>(halves_and_lines.data() + n_halves);
+  const auto* start = reinterpret_cast<const std::byte*>(half_words);
+  const PackedPanels packed{1, {start, nullptr}, {start, nullptr}, static_cast<int64_t>(n_halves * 64), n_blocks};
   auto* panel_bytes = reinterpret_cast<std::byte*>(panel.data());
   const auto* act = reinterpret_cast<const std::byte*>(record.data());
   auto* acc = reinterpret_cast<float*>(sums.data());
   for (int i = 0; i < times; ++i) {
     if (what == "unpack") format->unpack(line_bytes, half_words, n_blocks, panel_bytes);
     if (what == "panel") format->multiply(panel_bytes, 1, n_blocks, act, n_tokens, acc);
-    if (what == "packed") format->multiply_packed(line_bytes, half_words, n_blocks, act, 0, n_tokens, acc);
+    if (what == "packed") format->multiply_packed(packed, act, 0, n_tokens, {acc, nullptr});
   }
   return 0;
 }

@@ -224,20 +224,19 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     const auto finish_block = [&](const Block& b, int64_t block) {
       job.finish(kernels_.ops, {b.sums[0], b.sums[1]}, b.sum_stride, first_token, n_tokens, block, b.n_panels);
     };
-    const auto multiply_packed = [&](const Block& b) {
+    const auto multiply_packed = [&](const Block& b, int64_t block) {
+      PackedPanels panels{b.n_panels, {}, {}, layout.half_bytes, layout.n_blocks};
+      int64_t next[kMaxPanels];
+      const bool has_next = job.w->is_packed() && block + 1 < n_row_blocks && job.block_panels(block + 1, next) == b.n_panels;
+      for (int p = 0; p < b.n_panels; ++p) {
+        panels.start[p] = b.source[p];
+        panels.next[p] = has_next ? job.w->panel(next[p], nullptr) : b.source[p];
+      }
       for (int64_t t = 0; t < n_tokens; t += tile_tokens) {
         const int n = static_cast<int>(std::min(tile_tokens, n_tokens - t));
         const std::byte* const record = act + t * at.act_layout.token_bytes();
         float* const to[kMaxPanels] = {b.sums[0] + t * kPanelRows, b.sums[1] + t * kPanelRows};
-        if (b.n_panels == 2 && format.multiply_pair) {
-          format.multiply_pair({b.source[0], b.source[1]}, layout.n_blocks, record, at.chunk_stride, n, {to[0], to[1]});
-          continue;
-        }
-        for (int p = 0; p < b.n_panels; ++p) {
-          const auto* lines = reinterpret_cast<const uint8_t*>(b.source[p]) + layout.half_bytes;
-          format.multiply_packed(lines, reinterpret_cast<const uint16_t*>(b.source[p]), layout.n_blocks, record, at.chunk_stride,
-                                 n, to[p]);
-        }
+        format.multiply_packed(panels, record, at.chunk_stride, n, to);
       }
     };
     const auto multiply_chunk = [&](const Block& b, int64_t c) {
@@ -271,7 +270,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
         Block blocks[kMaxRunBlocks];
         for (int64_t i = 0; i < n; ++i) blocks[i] = open_block(first + i, i);
         if (at.from_packed)
-          multiply_packed(blocks[0]);
+          multiply_packed(blocks[0], first);
         else
           for (int64_t c = 0; c < at.n_chunks; ++c)
             for (int64_t i = 0; i < n; ++i) multiply_chunk(blocks[i], c);

@@ -62,6 +62,14 @@ struct ActLayout {
 
 constexpr ActLayout bf16_layout() { return {.chunk_k = kBf16ChunkK, .bf16 = true}; }
 
+/// A block of rows for few tokens, as its panels lie packed.
+struct PackedPanels {
+  int n = 0;  // 1 or 2
+  const std::byte* start[kMaxPanels] = {};
+  const std::byte* next[kMaxPanels] = {};  // what is read after each: it is asked for towards the end
+  int64_t half_bytes = 0, n_blocks = 0;    // PanelLayout's
+};
+
 struct LinearFormat {
   DType dtype;
   PackLayout pack{};
@@ -72,13 +80,10 @@ struct LinearFormat {
   void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) = nullptr;
   /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens.
   void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) = nullptr;
-  /// acc [n_tokens][16] += all blocks of one packed panel times one tile of tokens, without unpacking; the records of the
+  /// acc[p] [n_tokens][16] += all blocks of packed panel p times one tile of tokens, without unpacking; the records of the
   /// chunks are chunk_stride bytes apart. nullptr: none.
-  void (*multiply_packed)(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act,
-                          int64_t chunk_stride, int n_tokens, float* acc) = nullptr;
-  /// The same for two panels at once, given from their start, with sums acc[0] and acc[1]. nullptr: one after the other.
-  void (*multiply_pair)(const std::byte* const (&panels)[2], int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
-                        int n_tokens, float* const (&acc)[2]) = nullptr;
+  void (*multiply_packed)(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
+                          float* const (&acc)[kMaxPanels]) = nullptr;
   /// What multiplies kManyTokens and more, the same packed weights to the same bits; nullptr: this.
   const LinearFormat* many = nullptr;
   /// Called by each thread before and after its products, if not nullptr.

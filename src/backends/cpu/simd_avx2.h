@@ -109,7 +109,7 @@ inline void store_i16(int16_t* p, I32x16 v) {
 }
 
 /// Hides from the compiler what v holds.
-inline void keep(I32x16& v) { __asm__ volatile("" : "+x"(v.a), "+x"(v.b)); }
+inline void keep(I32x16& v) { __asm__("" : "+x"(v.a), "+x"(v.b)); }
 
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline I32x16 load_line(const uint8_t* p) { return {load_256(p), load_256(p + 32)}; }
@@ -122,6 +122,10 @@ inline I32x16 bits_or(I32x16 x, I32x16 y) { return {_mm256_or_si256(x.a, y.a), _
 template <int N>
 inline I32x16 shift_right_bits(I32x16 x) {
   return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)};
+}
+inline I32x16 shift_right_by(I32x16 x, int n) {
+  const __m128i count = _mm_cvtsi32_si128(n);
+  return {_mm256_srl_epi32(x.a, count), _mm256_srl_epi32(x.b, count)};
 }
 inline I32x16 mul_words(I32x16 x, I32x16 y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
 inline I32x16 add_bytes(I32x16 x, I32x16 y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }

@@ -68,7 +68,7 @@ inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__
 inline void store_i16(int16_t* p, I32x16 v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v)); }
 
 /// Hides from the compiler what v holds.
-inline void keep(I32x16& v) { __asm__ volatile("" : "+v"(v)); }
+inline void keep(I32x16& v) { __asm__("" : "+v"(v)); }
 
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline I32x16 load_line(const uint8_t* p) { return _mm512_load_si512(p); }
@@ -91,6 +91,7 @@ template <int N>
 inline I32x16 shift_right_bits(I32x16 a) {
   return _mm512_srli_epi32(a, N);
 }
+inline I32x16 shift_right_by(I32x16 a, int n) { return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n)); }
 inline I32x16 mul_words(I32x16 a, I32x16 b) { return _mm512_mullo_epi16(a, b); }  // 32 products of 16 bits
 inline I32x16 add_bytes(I32x16 a, I32x16 b) { return _mm512_add_epi8(a, b); }
 /// The four bytes at p in every lane.

@@ -199,7 +199,7 @@ inline void store_i16(int16_t* p, I32x16 v) {
 }
 
 /// Hides from the compiler what v holds.
-inline void keep(I32x16& v) { __asm__ volatile("" : "+m"(v)); }
+inline void keep(I32x16& v) { __asm__("" : "+m"(v)); }
 
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline I32x16 load_line(const uint8_t* p) {
@@ -240,6 +240,10 @@ template <int N>
 inline I32x16 shift_right_bits(I32x16 x) {
   I32x16 r;
   PHIAL_LANES(wrapped(uint32_t(x.lane[i]) >> N));
+}
+inline I32x16 shift_right_by(I32x16 x, int n) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) >> n));
 }
 inline int32_t mul_word_pair(uint32_t x, uint32_t y) {
   return wrapped(((x & 0xFFFF) * (y & 0xFFFF) & 0xFFFF) | (x >> 16) * (y >> 16) << 16);

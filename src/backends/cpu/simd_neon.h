@@ -142,7 +142,7 @@ inline void store_i16(int16_t* p, I32x16 v) {
 }
 
 /// Hides from the compiler what v holds.
-inline void keep(I32x16& v) { __asm__ volatile("" : "+w"(v.a), "+w"(v.b), "+w"(v.c), "+w"(v.d)); }
+inline void keep(I32x16& v) { __asm__("" : "+w"(v.a), "+w"(v.b), "+w"(v.c), "+w"(v.d)); }
 
 // Lines of 64 bytes: 16 rows x 4 consecutive k.
 inline int32x4_t load_quarter(const uint8_t* p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
@@ -166,6 +166,12 @@ inline int32x4_t shift_right_bits(int32x4_t x) {
 template <int N>
 inline I32x16 shift_right_bits(I32x16 x) {
   return {shift_right_bits<N>(x.a), shift_right_bits<N>(x.b), shift_right_bits<N>(x.c), shift_right_bits<N>(x.d)};
+}
+inline int32x4_t shift_right_by(int32x4_t x, int n) {
+  return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(x), vdupq_n_s32(-n)));
+}
+inline I32x16 shift_right_by(I32x16 x, int n) {
+  return {shift_right_by(x.a, n), shift_right_by(x.b, n), shift_right_by(x.c, n), shift_right_by(x.d, n)};
 }
 inline int32x4_t mul_words(int32x4_t x, int32x4_t y) {
   return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(x), vreinterpretq_s16_s32(y)));

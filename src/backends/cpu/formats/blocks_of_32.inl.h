@@ -1,47 +1,70 @@
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0: blocks of 32 with a float scale. Byte i of 16 holds values i (low nibble) and i + 16.
 
-/// One block of 32 from its levels: the sums of BlockPanel's tile kernel. levels(step) in 0..7.
-template <class F, int T, class Levels>
-inline void multiply_block(Levels levels, F32x16 d, F32x16 m, const ActRecord<T>& act, int b, F32x16 (&value)[T]) {
-  I32x16 sum[T], second[T];  // two chains for the even and odd steps
-  PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) {
-    sum[t] = F::kOffset ? act.aux_dword(b, t) : zero_i32();
-    second[t] = zero_i32();
-  }
-  PHIAL_UNROLL
-  for (int step = 0; step < 4; ++step) {
-    I32x16 w[2];
-    levels(step, w);
-    PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) {
-      constexpr bool wide = kWideDiffers && (F::kMaxWeight > 127);
-      sum[t] = dot_bytes<wide>(sum[t], w[0], act.values(b * 8, step, t));
-      second[t] = dot_bytes<wide>(second[t], w[1], act.values(b * 8, step + 4, t));
-    }
-  }
-  PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) {
-    value[t] = fma(to_f32(add(sum[t], second[t])), d, value[t]);
-    if constexpr (F::Panel::kMin) value[t] = fma(as_f32(act.aux_dword(b, t)), m, value[t]);
-  }
-}
+/// Panels at once: two share what is loaded of the activations; with few tokens memory is what is short, and is read faster as
+/// one stream.
+constexpr int block_panels(int n_tokens) { return kF32x16Registers >= 32 && n_tokens >= 5 ? 2 : 1; }
 
-/// The blocks of a chunk; multiply(b, value) adds block b.
-template <class F, int T, class Multiply>
-inline void multiply_blocks(int n_blocks, const ActRecord<T>& act, float* acc, Multiply multiply) {
-  F32x16 value[T];
-  PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) value[t] = zero_f32();
+/// The blocks of a chunk, R panels: the sums of BlockPanel's tile kernel. F::levels(block, step, w) gives steps `step` (0..3) and
+/// step + 4 of a block, F::block_scales(chunk, b, d, m) its scales.
+template <class F, int R, int T>
+inline void multiply_blocks(const PackedChunk (&at)[R], int n_blocks, const ActRecord<T>& act, float* const (&acc)[R]) {
+  static_assert(F::kGroup == 32);
+  constexpr int n_lines = F::kPack.n_lines;
+  constexpr auto fits = [](int sums) { return kF32x16Registers < 32 || R * T * sums + 2 * R + 2 <= kF32x16Registers; };
+  constexpr bool in_registers = fits(2);     // what sums are added to
+  constexpr int n_chains = fits(3) ? 2 : 1;  // of the steps below 4 and those above
+  F32x16 total[R][T];
+  const auto for_sums = [](auto change) {
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) change(r, t);
+  };
+  if (in_registers) for_sums([&](int r, int t) { total[r][t] = load(acc[r] + t * 16); });
   for (int b = 0; b < n_blocks; ++b) {
-    multiply(b, value);
-    if ((b + 1) % (F::kGroup / 32) != 0 && b + 1 != n_blocks) continue;
+    I32x16 sum[n_chains][R][T];
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) {
-      store(acc + t * 16, fma(value[t], act.scale(b * 32 / F::kGroup, t), load(acc + t * 16)));
-      value[t] = zero_f32();
+      sum[0][0][t] = F::kOffset ? act.aux_dword(b, t) : zero_i32();
+      PHIAL_UNROLL
+      for (int r = 1; r < R; ++r) sum[0][r][t] = sum[0][0][t];
     }
+    if (n_chains == 2) for_sums([&](int r, int t) { sum[n_chains - 1][r][t] = zero_i32(); });
+    PHIAL_UNROLL
+    for (int step = 0; step < 4; ++step) {
+      I32x16 w[R][2];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        PHIAL_UNROLL
+        for (int line = step * n_lines / 4; line < (step + 1) * n_lines / 4; ++line)
+          __builtin_prefetch(at[r].ahead + (b * n_lines + line) * 64, 0, 2);
+        F::levels(at[r].lines + b * n_lines * 64, step, w[r]);
+      }
+      constexpr bool wide = kWideDiffers && (F::kMaxWeight > 127);
+      PHIAL_UNROLL
+      for (int half = 0; half < 2; ++half) PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const auto x = act.values(b * 8, half * 4 + step, t);
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) {
+          I32x16& s = sum[half % n_chains][r][t];
+          s = dot_bytes<wide>(s, w[r][half], x);
+        }
+      }
+    }
+    if (!in_registers) memory_barrier();
+    F32x16 d[R], m[R];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) F::block_scales(at[r], b, d[r], m[r]);
+    for_sums([&](int r, int t) {
+      if (n_chains == 2) sum[0][r][t] = add(sum[0][r][t], sum[n_chains - 1][r][t]);
+      F32x16 value = mul(to_f32(sum[0][r][t]), d[r]);
+      if constexpr (F::Panel::kMin) value = fma(as_f32(act.aux_dword(b, t)), m[r], value);
+      const F32x16 before = in_registers ? total[r][t] : load(acc[r] + t * 16);
+      total[r][t] = fma(value, act.scale(b, t), before);
+      if (!in_registers) store(acc[r] + t * 16, total[r][t]);
+    });
   }
+  if (in_registers) for_sums([&](int r, int t) { store(acc[r] + t * 16, total[r][t]); });
 }
 
 /// kHighBits: a line of fifth bits; kMin: f16 d and m in the block's first dword, else d alone as a half.
@@ -52,45 +75,48 @@ struct NibbleFormat {
   static constexpr PackLayout kPack{kLines, kHasMin ? 0 : 2, kHasMin ? -1 : 0, 0, kHighBits ? (kHasMin ? 1 : 0) : -1};
   static constexpr int kGroup = act_group(kFormat), kMaxWeight = kHighBits ? 31 : 15, kOffset = kHasMin ? 0 : kHighBits ? 16 : 8;
   static constexpr ActLayout kAct = act_layout(kGroup, kHasMin ? ActAux::sums32 : ActAux::offset32, kOffset), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kChunkK / 32, kPackedSums = 3;
+  static constexpr int kBlocksPerChunk = kChunkK / 32;
+  static constexpr int packed_panels(int n_tokens) { return block_panels(n_tokens); }
   using Panel = BlockPanel<kHasMin>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, Panel& panel) {
     for (int b = 0; b < n_blocks; ++b, lines += kLines * 64) {
       if constexpr (kHasMin) {
-        const I32x16 d_m = load_packed(lines);
+        const I32x16 d_m = load_kept(lines);
         store(panel.d[b], f16_of_low(d_m));
         store(panel.m[b], f16_of_high(d_m));
       } else {
         store(panel.d[b], load_f16(halves + b * 16));
       }
-      unpack_steps<0>(lines, panel.q[b * 8]);
+      PHIAL_UNROLL
+      for (int step = 0; step < 4; ++step) {
+        I32x16 w[2];
+        levels(lines, step, w);
+        store_line(panel.q[b * 8 + step], w[0]);
+        store_line(panel.q[b * 8 + step + 4], w[1]);
+      }
     }
   }
 
-  template <int T>
-  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int n_blocks, const std::byte* record, float* acc) {
-    const ActRecord<T> act(record, kGroup);
-    multiply_blocks<NibbleFormat, T>(n_blocks, act, acc, [&](int b, F32x16(&value)[T]) {
-      const uint8_t* block = lines + b * kLines * 64;
-      F32x16 d = zero_f32(), m = d;
-      if constexpr (kHasMin) {
-        const I32x16 d_m = load_packed(block);
-        d = f16_of_low(d_m), m = f16_of_high(d_m);
-      } else {
-        d = load_f16(halves + b * 16);
-      }
-      multiply_block<NibbleFormat, T>([&](int step, I32x16(&w)[2]) { levels(block, step, w); }, d, m, act, b, value);
-    });
+  template <int R, int T>
+  static void multiply_packed(const PackedChunk (&at)[R], int n_blocks, const std::byte* record, float* const (&acc)[R]) {
+    multiply_blocks<NibbleFormat>(at, n_blocks, ActRecord<T>(record, kGroup), acc);
   }
 
- private:
+  static void block_scales(const PackedChunk& at, int b, F32x16& d, F32x16& m) {
+    if constexpr (kHasMin) {
+      const I32x16 d_m = load_kept(at.lines + b * kLines * 64);
+      d = f16_of_low(d_m), m = f16_of_high(d_m);
+    } else {
+      d = load_f16(at.halves + b * 16), m = zero_f32();
+    }
+  }
   /// Steps `step` (0..3) and step + 4.
   static void levels(const uint8_t* block, int step, I32x16 (&w)[2]) {
-    const I32x16 v = load_packed(block + (kHasMin + kHighBits + step) * 64);
+    const I32x16 v = load_kept(block + (kHasMin + kHighBits + step) * 64);
     w[0] = nibbles_low(v), w[1] = nibbles_high(v);
     if constexpr (kHighBits) {
-      const I32x16 bits = load_packed(block + kHasMin * 64), one = splat(0x10101010);
+      const I32x16 bits = load_kept(block + kHasMin * 64), one = splat(0x10101010);
       switch (step) {  // shifts by constants
         case 0:
           w[0] = bits_or(w[0], bits_and(shift_left<4>(bits), one)), w[1] = bits_or(w[1], bits_and(bits, one));
@@ -109,14 +135,6 @@ struct NibbleFormat {
       }
     }
   }
-  template <int step>
-  static void unpack_steps(const uint8_t* block, uint8_t* q) {
-    I32x16 w[2];
-    levels(block, step, w);
-    store_line(q + step * 64, w[0]);
-    store_line(q + (step + 4) * 64, w[1]);
-    if constexpr (step < 3) unpack_steps<step + 1>(block, q);
-  }
 };
 
 struct Q8_0Format {
@@ -124,7 +142,8 @@ struct Q8_0Format {
   static constexpr int kOffset = kSignedLevels ? 0 : 128, kMaxWeight = 127 + kOffset, kGroup = act_group(DType::q8_0);
   static constexpr PackLayout kPack{8, 2, 0, kSignedLevels ? 0 : 0x80808080, -1};
   static constexpr ActLayout kAct = act_layout(kGroup, kOffset ? ActAux::offset32 : ActAux::none, kOffset), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kChunkK / 32, kPackedSums = 3;
+  static constexpr int kBlocksPerChunk = kChunkK / 32;
+  static constexpr int packed_panels(int n_tokens) { return block_panels(n_tokens); }
   using Panel = BlockPanel<false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, Panel& panel) {
@@ -134,16 +153,16 @@ struct Q8_0Format {
     }
   }
 
-  template <int T>
-  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int n_blocks, const std::byte* record, float* acc) {
-    const ActRecord<T> act(record, kGroup);
-    multiply_blocks<Q8_0Format, T>(n_blocks, act, acc, [&](int b, F32x16(&value)[T]) {
-      const uint8_t* block = lines + b * 8 * 64;
-      const auto levels = [block](int step, I32x16(&w)[2]) {
-        w[0] = load_packed(block + step * 64), w[1] = load_packed(block + (step + 4) * 64);
-      };
-      multiply_block<Q8_0Format, T>(levels, load_f16(halves + b * 16), zero_f32(), act, b, value);
-    });
+  template <int R, int T>
+  static void multiply_packed(const PackedChunk (&at)[R], int n_blocks, const std::byte* record, float* const (&acc)[R]) {
+    multiply_blocks<Q8_0Format>(at, n_blocks, ActRecord<T>(record, kGroup), acc);
+  }
+
+  static void block_scales(const PackedChunk& at, int b, F32x16& d, F32x16& m) {
+    d = load_f16(at.halves + b * 16), m = zero_f32();
+  }
+  static void levels(const uint8_t* block, int step, I32x16 (&w)[2]) {
+    w[0] = load_kept(block + step * 64), w[1] = load_kept(block + (step + 4) * 64);
   }
 };
 

@@ -5,7 +5,8 @@ struct FloatFormat {
   static constexpr DType kDType = kFormat;
   static constexpr PackLayout kPack = kFormat == DType::f32 ? PackLayout{1, 0, -1, 0, -1} : PackLayout{0, 0, 0, 0, -1};
   static constexpr ActLayout kAct{kFloatChunkK, 0, ActAux::none, 0, 0}, kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kFloatChunkK, kPackedSums = 2;
+  static constexpr int kBlocksPerChunk = kFloatChunkK;
+  static constexpr int packed_panels(int) { return 2; }
   static constexpr int kGroup = 0, kMaxWeight = 0, kOffset = 0;
   static constexpr int kLineBytes = kFormat == DType::f32 ? 64 : 32;  // of one k
   using Panel = FloatPanel;
@@ -13,15 +14,12 @@ struct FloatFormat {
     for (int k = 0; k < n_k; ++k) store(panel.w[k], widened(start(lines, halves), k));
   }
 
-  template <int T>
-  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int n_k, const std::byte* record, float* acc) {
-    const std::byte* const panels[1] = {start(lines, halves)};
-    float* const sums[1] = {acc};
-    add_products<1, T>(panels, n_k, record, sums);
-  }
-  /// R panels, a chunk. One panel alone waits for its sums, each of which needs the one before.
+  /// One panel alone would wait for its sums, each of which needs the one before.
   template <int R, int T>
-  static void add_products(const std::byte* const (&panels)[R], int n_k, const std::byte* record, float* const (&acc)[R]) {
+  static void multiply_packed(const PackedChunk (&at)[R], int n_k, const std::byte* record, float* const (&acc)[R]) {
+    const std::byte* panels[R];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) panels[r] = start(at[r].lines, at[r].halves);
     F32x16 sum[R][T];
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) PHIAL_UNROLL
@@ -30,7 +28,7 @@ struct FloatFormat {
       F32x16 w[R];
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
-        if (k * kLineBytes % 64 == 0) __builtin_prefetch(panels[r] + k * kLineBytes + kPrefetchBytes, 0, 2);
+        if (k * kLineBytes % 64 == 0) __builtin_prefetch(at[r].ahead + k * kLineBytes, 0, 2);
         w[r] = widened(panels[r], k);
       }
       PHIAL_UNROLL

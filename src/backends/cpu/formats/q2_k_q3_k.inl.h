@@ -6,7 +6,7 @@ inline I32x16 scale_levels(I32x16 v, I32x16 scale) { return mul_words(v, bits_or
 
 /// The four levels of each byte, by shift.
 inline void two_bit_levels(const uint8_t* line, I32x16 (&w)[4]) {
-  const I32x16 v = load_packed(line), two = splat(0x03030303);
+  const I32x16 v = load_kept(line), two = splat(0x03030303);
   w[0] = bits_and(v, two);
   w[1] = bits_and(shift_right_bits<2>(v), two);
   w[2] = bits_and(shift_right_bits<4>(v), two);
@@ -19,7 +19,7 @@ struct Q2_KFormat {
   static constexpr PackLayout kPack{21, 0, -1, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 3 * 15, kOffset = 0;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::pairs16, 0), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
+  static constexpr int kBlocksPerChunk = 1, kLevels = 4;
   using Panel = FoldedPanel<16, true>;
 
   static void unpack(const uint8_t* lines, const uint16_t*, int, Panel& panel) {
@@ -31,32 +31,31 @@ struct Q2_KFormat {
     for (int half = 0; half < 2; ++half)
       for (int i = 0; i < 8; ++i) {
         I32x16 w[4];
-        levels(lines, half, i, w);
+        levels(level_lines(lines, half), i, w);
         for (int j = 0; j < 4; ++j)
           store_line(panel.q[half * 32 + j * 8 + i], scale_levels(w[j], load(scales.scale[half * 8 + j * 2 + i / 4])));
       }
   }
 
-  template <int T>
-  static void multiply_packed(const uint8_t* lines, const uint16_t*, int, const std::byte* record, float* acc) {
+  template <int R, int T>
+  static void multiply_packed(const PackedChunk (&at)[R], int, const std::byte* record, float* const (&acc)[R]) {
+    static_assert(R == 1);
     Scales scales;
-    unpack_scales_and_mins(lines, scales);
-    multiply_quarters<Q2_KFormat, T>(lines, scales, ActRecord<T>(record, kGroup), acc);
+    unpack_scales_and_mins(at[0].lines, scales);
+    multiply_sub_blocks<Q2_KFormat>(at[0], scales, ActRecord<T>(record, kGroup), acc[0]);
   }
 
-  /// Steps i, i + 8, i + 16, i + 24 of a half.
-  static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) {
-    two_bit_levels(lines + (4 + half * 8 + i) * 64, w);
-  }
+  static LevelLines level_lines(const uint8_t* lines, int64_t half) { return {lines + (4 + half * 8) * 64, nullptr, 0}; }
+  static void levels(const LevelLines& lines, int64_t i, I32x16 (&w)[kLevels]) { two_bit_levels(lines.levels + i * 64, w); }
 
  private:
   using Scales = SubBlockScales<16, true>;
   static void unpack_scales_and_mins(const uint8_t* lines, Scales& out) {
-    const I32x16 d_dmin = load_packed(lines + 20 * 64);
+    const I32x16 d_dmin = load_kept(lines + 20 * 64);
     store(out.d, f16_of_low(d_dmin));
     store(out.m, sub(zero_f32(), f16_of_high(d_dmin)));
     for (int i = 0; i < 4; ++i) {
-      const I32x16 v = load_packed(lines + i * 64);
+      const I32x16 v = load_kept(lines + i * 64);
       unpack_scales(nibbles_low(v), out.scale[4 * i]);
       unpack_pairs(nibbles_high(v), out.min_pairs[2 * i]);
     }
@@ -72,7 +71,7 @@ struct Q3_KFormat {
   static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
                              kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
-  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
+  static constexpr int kBlocksPerChunk = 1, kLevels = 4;
   using Panel = FoldedPanel<16, false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
@@ -82,24 +81,27 @@ struct Q3_KFormat {
     for (int half = 0; half < 2; ++half)
       for (int i = 0; i < 8; ++i) {
         I32x16 w[4];
-        levels(lines, half, i, w);
+        levels(level_lines(lines, half), i, w);
         for (int j = 0; j < 4; ++j)
           store_line(panel.q[half * 32 + j * 8 + i], product(w[j], load(scales.scale[half * 8 + j * 2 + i / 4])));
       }
   }
 
-  template <int T>
-  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int, const std::byte* record, float* acc) {
+  template <int R, int T>
+  static void multiply_packed(const PackedChunk (&at)[R], int, const std::byte* record, float* const (&acc)[R]) {
+    static_assert(R == 1);
     Scales scales;
-    unpack_block_scales(lines, halves, scales);
-    multiply_quarters<Q3_KFormat, T>(lines, scales, ActRecord<T>(record, kGroup), acc);
+    unpack_block_scales(at[0].lines, at[0].halves, scales);
+    multiply_sub_blocks<Q3_KFormat>(at[0], scales, ActRecord<T>(record, kGroup), acc[0]);
   }
 
-  /// Steps i, i + 8, i + 16, i + 24 of a half, as 0..7.
-  static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) {
-    two_bit_levels(lines + (8 + half * 8 + i) * 64, w);
-    I32x16 bits = load_packed(lines + i * 64);
-    if (half == 1) bits = shift_right_bits<4>(bits);
+  /// The levels as 0..7.
+  static LevelLines level_lines(const uint8_t* lines, int64_t half) {
+    return {lines + (8 + half * 8) * 64, lines, static_cast<int>(4 * half)};
+  }
+  static void levels(const LevelLines& lines, int64_t i, I32x16 (&w)[kLevels]) {
+    two_bit_levels(lines.levels + i * 64, w);
+    const I32x16 bits = shift_right_by(load_kept(lines.bits + i * 64), lines.shift);
     w[0] = bits_or(w[0], bit_of_bytes<0, 2>(bits));
     w[1] = bits_or(w[1], bit_of_bytes<1, 2>(bits));
     w[2] = bits_or(w[2], bit_of_bytes<2, 2>(bits));
@@ -110,7 +112,7 @@ struct Q3_KFormat {
   using Scales = SubBlockScales<16, false>;
   static void unpack_block_scales(const uint8_t* lines, const uint16_t* halves, Scales& out) {
     store(out.d, load_f16(halves));
-    const I32x16 w0 = load_packed(lines + 24 * 64), w1 = load_packed(lines + 25 * 64), high = load_packed(lines + 26 * 64);
+    const I32x16 w0 = load_kept(lines + 24 * 64), w1 = load_kept(lines + 25 * 64), high = load_kept(lines + 26 * 64);
     const I32x16 two = splat(0x30303030);
     unpack_scales(bits_or(nibbles_low(w0), bits_and(shift_left<4>(high), two)), out.scale[0]);
     unpack_scales(bits_or(nibbles_low(w1), bits_and(shift_left<2>(high), two)), out.scale[4]);

@@ -7,33 +7,35 @@ struct Q6_KFormat {
   static constexpr PackLayout kPack{52, 0, 208, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 63, kOffset = 32;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset16, kOffset), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = 1, kPackedSums = 3;
+  static constexpr int kBlocksPerChunk = 1, kLevels = 4;
   using Panel = SubBlockPanel<16, false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
     unpack_block_scales(lines, halves, panel);
     for (int half = 0; half < 2; ++half)
       for (int i = 0; i < 8; ++i) {
-        I32x16 w[4];
-        levels(lines, half, i, w);
+        I32x16 w[kLevels];
+        levels(level_lines(lines, half), i, w);
         for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], w[j]);
       }
   }
 
-  template <int T>
-  static void multiply_packed(const uint8_t* lines, const uint16_t* halves, int, const std::byte* record, float* acc) {
+  template <int R, int T>
+  static void multiply_packed(const PackedChunk (&at)[R], int, const std::byte* record, float* const (&acc)[R]) {
+    static_assert(R == 1);
     SubBlockScales<16, false> scales;
-    unpack_block_scales(lines, halves, scales);
-    multiply_quarters<Q6_KFormat, T>(lines, scales, ActRecord<T>(record, kGroup), acc);
+    unpack_block_scales(at[0].lines, at[0].halves, scales);
+    multiply_sub_blocks<Q6_KFormat>(at[0], scales, ActRecord<T>(record, kGroup), acc[0]);
   }
 
-  /// Steps i, i + 8, i + 16, i + 24 of a half.
-  static void levels(const uint8_t* lines, int half, int i, I32x16 (&w)[4]) {
+  /// Of a half: steps i, i + 8, i + 16 and i + 24 of line i and the one 8 further.
+  static LevelLines level_lines(const uint8_t* lines, int64_t half) {
+    return {lines + half * (16 * 64), lines + (32 + half * 8) * 64, 0};
+  }
+  static void levels(const LevelLines& lines, int64_t i, I32x16 (&w)[kLevels]) {
     const I32x16 tops = splat(0x30303030);
-    const uint8_t* nibbles = lines + (half * 16 + i) * 64;
-    const uint8_t* order = lines + (4 + (half * 8 + i) * 3) * 64;  // behind 4 lines of scales
-    const I32x16 a = load_packed(nibbles, order), b = load_packed(nibbles + 8 * 64, order + 64),
-                 h = load_packed(lines + (32 + half * 8 + i) * 64, order + 128);
+    const uint8_t* nibbles = lines.levels + i * 64;
+    const I32x16 a = load_kept(nibbles), b = load_kept(nibbles + 8 * 64), h = load_kept(lines.bits + i * 64);
     w[0] = bits_or(nibbles_low(a), bits_and(shift_left<4>(h), tops));
     w[1] = bits_or(nibbles_low(b), bits_and(shift_left<2>(h), tops));
     w[2] = bits_or(nibbles_high(a), bits_and(h, tops));
@@ -44,7 +46,7 @@ struct Q6_KFormat {
   static void unpack_block_scales(const uint8_t* lines, const uint16_t* halves, SubBlockScales<16, false>& out) {
     store(out.d, load_f16(halves));
     for (int i = 0; i < 4; ++i) {
-      const I32x16 s = load_packed(lines + (48 + i) * 64, lines + i * 64);
+      const I32x16 s = load_kept(lines + (48 + i) * 64);
       store(out.scale[i * 4], shift_right<24>(shift_left<24>(s)));
       store(out.scale[i * 4 + 1], shift_right<24>(shift_left<16>(s)));
       store(out.scale[i * 4 + 2], shift_right<24>(shift_left<8>(s)));

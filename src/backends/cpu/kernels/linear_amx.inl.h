@@ -392,19 +392,23 @@ struct Bf16Tiles {
     n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc) : multiply_panels<1>(p, n_k, act, n_tokens, acc);
   }
   /// Few tokens: a tile of weights at a time.
-  static void multiply_packed(const uint8_t*, const uint16_t* halves, int64_t n_k, const std::byte* act, int64_t chunk_stride,
-                              int, float* acc) {
+  static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
+                              float* const (&acc)[kMaxPanels]) {
     alignas(64) uint8_t pairs[2][16][64];
-    tile_load<0>(acc, 64);
-    for (int64_t k = 0; k < n_k; k += 32) {
-      for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kPrefetchBytes / 2, 0, 2);
-      uint8_t(*const tile)[64] = pairs[k / 32 % 2];
-      pair_lines(halves + k * 16, n_k - k < 32 ? static_cast<int>(n_k - k) : 32, 16, tile);
-      tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);
-      tile_load<kWeightTile>(tile, 64);
-      tile_dot_bf16<0, kActTile, kWeightTile>();
+    const int64_t n_k = panels.n_blocks;
+    for (int p = 0; p < panels.n; ++p) {
+      const auto* halves = reinterpret_cast<const uint16_t*>(panels.start[p]);
+      tile_load<0>(acc[p], 64);
+      for (int64_t k = 0; k < n_k; k += 32) {
+        for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kPrefetchBytes / 2, 0, 2);
+        uint8_t(*const tile)[64] = pairs[k / 32 % 2];
+        pair_lines(halves + k * 16, n_k - k < 32 ? static_cast<int>(n_k - k) : 32, 16, tile);
+        tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);
+        tile_load<kWeightTile>(tile, 64);
+        tile_dot_bf16<0, kActTile, kWeightTile>();
+      }
+      tile_store<0>(acc[p], 64);
     }
-    tile_store<0>(acc, 64);
   }
 };
 
@@ -426,7 +430,6 @@ inline LinearKernels tile_kernels(const LinearKernels& base) {
   bf16.unpack = Bf16Tiles::unpack;
   bf16.multiply = Bf16Tiles::multiply;
   bf16.multiply_packed = Bf16Tiles::multiply_packed;
-  bf16.multiply_pair = nullptr;
   bf16.packed_tokens = kTileTokens, bf16.packed_tiles = 1;  // a record is a tile of 16
   bf16.enter = tile_configure<64>;
   bf16.leave = tile_release;

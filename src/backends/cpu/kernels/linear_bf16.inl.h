@@ -27,27 +27,21 @@ struct Bf16Format {
   static constexpr DType kDType = DType::bf16;
   static constexpr PackLayout kPack{0, 0, 0, 0, -1};
   static constexpr ActLayout kAct = bf16_layout(), kPackedAct = kAct;
-  static constexpr int kBlocksPerChunk = kBf16ChunkK, kPackedSums = 2;
+  static constexpr int kBlocksPerChunk = kBf16ChunkK;
+  static constexpr int packed_panels(int) { return 2; }
   static constexpr int kGroup = 0, kMaxWeight = 0, kOffset = 0;
-  static constexpr int kLineBytes = 32;  // of one k
   using Panel = Bf16Panel;
 
   static void unpack(const uint8_t*, const uint16_t* halves, int n_k, Panel& panel) { pair_lines(halves, n_k, 1, panel.pairs); }
 
-  template <int T>
-  static void multiply_packed(const uint8_t*, const uint16_t* halves, int n_k, const std::byte* record, float* acc) {
-    const std::byte* const panels[1] = {reinterpret_cast<const std::byte*>(halves)};
-    float* const sums[1] = {acc};
-    add_products<1, T>(panels, n_k, record, sums);
-  }
   template <int R, int T>
-  static void add_products(const std::byte* const (&panels)[R], int n_k, const std::byte* record, float* const (&acc)[R]) {
+  static void multiply_packed(const PackedChunk (&at)[R], int n_k, const std::byte* record, float* const (&acc)[R]) {
     F32x16 sum[R][T];
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) PHIAL_UNROLL
     for (int t = 0; t < T; ++t) sum[r][t] = load(acc[r] + t * 16);
-    _Pragma("GCC unroll 4") for (int line = 0; line < n_k / 2; ++line) add_line<2>(panels, line, record, sum);
-    if (n_k % 2 != 0) add_line<1>(panels, n_k / 2, record, sum);
+    _Pragma("GCC unroll 4") for (int line = 0; line < n_k / 2; ++line) add_line<2>(at, line, record, sum);
+    if (n_k % 2 != 0) add_line<1>(at, n_k / 2, record, sum);
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) PHIAL_UNROLL
     for (int t = 0; t < T; ++t) store(acc[r] + t * 16, sum[r][t]);
@@ -55,13 +49,12 @@ struct Bf16Format {
 
  private:
   template <int n, int R, int T>
-  static void add_line(const std::byte* const (&panels)[R], int line, const std::byte* record, F32x16 (&sum)[R][T]) {
+  static void add_line(const PackedChunk (&at)[R], int line, const std::byte* record, F32x16 (&sum)[R][T]) {
     I32x16 w[R];
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) {
-      const std::byte* at = panels[r] + line * 64;
-      __builtin_prefetch(at + kPrefetchBytes, 0, 2);
-      w[r] = bf16_pair<n>(reinterpret_cast<const uint16_t*>(at));
+      __builtin_prefetch(at[r].ahead + line * 64, 0, 2);
+      w[r] = bf16_pair<n>(at[r].halves + line * 32);
     }
     PHIAL_UNROLL
     for (int t = 0; t < T; ++t) {

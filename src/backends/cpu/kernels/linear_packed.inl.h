@@ -1,58 +1,66 @@
 // Products straight from packed lines, for few tokens: the sums and their order are those of the tile kernels.
 
-/// Bytes ahead of the line being multiplied that are asked for, into the second-level cache: asked for into the first, lines are
-/// evicted before they are used, and the core waits when its few slots for missing lines are taken.
-constexpr int kPrefetchBytes = 24576;
-
-/// Lines that are not read in order are asked for in order: the line ahead of `in_order` is.
-inline I32x16 load_packed(const uint8_t* line, const uint8_t* in_order) {
-  __builtin_prefetch(in_order + kPrefetchBytes, 0, 2);
+inline I32x16 load_kept(const uint8_t* line) {
   I32x16 v = load_line(line);
   keep(v);  // else each use of v loads the line again, and loads are what is short
   return v;
 }
-inline I32x16 load_packed(const uint8_t* line) { return load_packed(line, line); }
 
-template <int T>
-inline void add_scaled(I32x16 (&sum)[T], const I32x16 (&part)[T], const int32_t* scale) {
-  const I32x16 s = load(scale);
-  PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) sum[t] = add(sum[t], mul(part[t], s));
-}
+/// Lines of levels, and beside them their further bits, which are shifted before they are used.
+struct LevelLines {
+  const uint8_t *levels, *bits;
+  int shift;
+};
 
-/// Blocks of 256 whose line i (of 8 per half) holds steps i, i + 8, i + 16 and i + 24 of the half, in sub-blocks of 16.
-/// F::levels(lines, half, i, w) gives their levels. Many tokens take them two by two, so that the registers hold their sums.
-template <class F, int T, class Scales>
-inline void multiply_quarters(const uint8_t* lines, const Scales& scales, const ActRecord<T>& act, float* acc) {
-  static_assert(F::kGroup % 128 == 0);
-  constexpr int at_once = kF32x16Registers >= 32 && 5 * T + 4 > kF32x16Registers ? 2 : 4;
-  I32x16 sum[T];
-  PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) sum[t] = zero_i32();
-  for (int half = 0; half < 2; ++half) {
-    for (int pass = 0; pass < 2; ++pass) {
+/// Blocks of 256 with sub-blocks. The 8 lines of part `part` of a block hold steps i, i + 8... in line i, F::kLevels of them:
+/// F::level_lines(lines, part) finds them, F::levels(lines, i, w) gives line i's. A sub-block is 8 steps, or 4: then each part
+/// has two rows of sub-blocks. (Two panels at once would halve the loads of activations; their sums then lie in memory, and that
+/// was no faster.)
+template <class F, int T, int kSub, bool kMin>
+inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub, kMin>& scales, const ActRecord<T>& act,
+                                float* acc) {
+  constexpr int n_levels = F::kLevels, n_steps = kSub / 4, n_rows = 8 / n_steps;
+  constexpr int n_outer = kChunkK / 4 / (n_levels * n_steps), group_outer = n_outer * F::kGroup / kChunkK;
+  // Sub-blocks of one line, all at once if registers hold their sums, else two, and lines are read again.
+  constexpr int at_once = kF32x16Registers >= 32 && n_levels * (T + 1) + T + 3 > kF32x16Registers ? 2 : n_levels;
+  constexpr int ahead_lines = (F::kPack.n_lines + n_outer - 1) / n_outer;
+  for (int g = 0; g < kChunkK / F::kGroup; ++g) {
+    I32x16 sum[T];
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) sum[t] = zero_i32();
+    for (int64_t outer = g * group_outer; outer < (g + 1) * group_outer; ++outer) {
+      const int64_t part_index = outer / n_rows, row = outer % n_rows;
+      const int64_t first_step = part_index * n_levels * 8 + row * n_steps, first_sub = first_step / n_steps;
+      const ActRecord<T> here{act.q + first_step * T * 4, nullptr, act.aux + first_sub * T * 4};
+      LevelLines lines = F::level_lines(at.lines, part_index);
+      lines.levels += row * (n_steps * 64), lines.bits += row * (n_steps * 64);
+      const std::byte* const ahead = at.ahead + outer * (ahead_lines * 64);
       PHIAL_UNROLL
-      for (int first = 0; first < 4; first += at_once) {
+      for (int first = 0; first < n_levels; first += at_once) {
         I32x16 part[at_once][T];
         PHIAL_UNROLL
         for (int j = 0; j < at_once; ++j) PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? act.aux_dword(half * 8 + 2 * (first + j) + pass, t) : zero_i32();
+        for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? here.aux_dword((first + j) * n_rows, t) : zero_i32();
         PHIAL_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          I32x16 w[4];
-          F::levels(lines, half, pass * 4 + i, w);
+        for (int i = 0; i < n_steps; ++i) {
+          if (first == 0) PHIAL_UNROLL
+          for (int line = i * ahead_lines / n_steps; line < (i + 1) * ahead_lines / n_steps; ++line)
+            __builtin_prefetch(ahead + line * 64, 0, 2);
+          I32x16 w[n_levels];
+          F::levels(lines, i, w);
           PHIAL_UNROLL
           for (int j = 0; j < at_once; ++j) PHIAL_UNROLL
           for (int t = 0; t < T; ++t)
-            part[j][t] = dot_bytes<false>(part[j][t], w[first + j], act.values(half * 32 + pass * 4, (first + j) * 8 + i, t));
+            part[j][t] = dot_bytes<false>(part[j][t], w[first + j], here.values(0, (first + j) * 8 + i, t));
         }
         PHIAL_UNROLL
-        for (int j = 0; j < at_once; ++j) add_scaled<T>(sum, part[j], scales.scale[half * 8 + 2 * (first + j) + pass]);
+        for (int j = 0; j < at_once; ++j) {
+          const I32x16 scale = load(scales.scale[first_sub + (first + j) * n_rows]);
+          PHIAL_UNROLL
+          for (int t = 0; t < T; ++t) sum[t] = add(sum[t], mul(part[j][t], scale));
+        }
       }
     }
-    if ((half + 1) * 128 % F::kGroup != 0) continue;
-    end_group<F>(scales, sum, act, half * 128 / F::kGroup, acc, 16);
-    PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) sum[t] = zero_i32();
+    end_group<F>(scales, sum, act, g, acc, 16);
   }
 }

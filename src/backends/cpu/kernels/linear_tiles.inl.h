@@ -23,11 +23,13 @@ struct ActRecord {
   const std::byte* aux;
   ActRecord(const std::byte* record, int group)
       : q(record), scales(record + kChunkK * T), aux(scales + kChunkK / group * T * 4) {}
+  ActRecord(const std::byte* q_, const std::byte* scales_, const std::byte* aux_) : q(q_), scales(scales_), aux(aux_) {}
   /// Four values of step first + step, for dot_bytes. The compiler knows step and t, and first is a multiple of 4, where
   /// act_dword takes a lane of a register.
-  auto values(int first, int step, int t) const { return act_dword(q + first * T * 4, act_index(step, T, t)); }
-  F32x16 scale(int g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
-  I32x16 aux_dword(int i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
+  /// Indexes of 64 bits, whose constant parts become displacements.
+  auto values(int64_t first, int step, int t) const { return act_dword(q + first * (T * 4), act_index(step, T, t)); }
+  F32x16 scale(int64_t g, int t) const { return as_f32(splat_dword(scales + (g * T + t) * 4)); }
+  I32x16 aux_dword(int64_t i, int t) const { return splat_dword(aux + (i * T + t) * 4); }
 };
 
 /// Asks for part i of n of what the next tile reads (its record, behind this one) and adds to (its sums), so that they come
@@ -326,15 +328,38 @@ void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::by
   if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
 }
 
-/// Few tokens: one panel, all chunks, the levels taken from the packed lines without a panel in between.
-template <class F, int T>
-void multiply_packed_tile(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* record,
-                          int64_t chunk_stride, float* acc) {
-  constexpr int per_chunk = F::kBlocksPerChunk;
-  for (; n_blocks > 0; n_blocks -= per_chunk, record += chunk_stride) {
-    F::template multiply_packed<T>(lines, halves, n_blocks < per_chunk ? static_cast<int>(n_blocks) : per_chunk, record, acc);
-    lines += per_chunk * F::kPack.n_lines * 64;
-    halves += per_chunk * 16;
+/// A chunk of a packed panel. `ahead`: what lies as `lines` do (or `halves` where there are no lines), to be asked for now.
+struct PackedChunk {
+  const uint8_t* lines;
+  const uint16_t* halves;
+  const std::byte* ahead;
+};
+
+/// Bytes ahead of what is being multiplied that are asked for, into the second-level cache: asked for into the first, lines are
+/// evicted before they are used, and the core waits when its few slots for missing lines are taken.
+constexpr int kPrefetchBytes = 24576;
+
+/// Few tokens: R panels, all chunks, the levels taken from the packed lines without a panel in between.
+template <class F, int R, int T>
+void multiply_packed_tile(const PackedPanels& panels, const std::byte* record, int64_t chunk_stride, float* const (&acc)[R]) {
+  constexpr int64_t per_chunk = F::kBlocksPerChunk, half_bytes = per_chunk * 32, line_bytes = per_chunk * F::kPack.n_lines * 64;
+  constexpr bool has_lines = line_bytes > 0;
+  constexpr int64_t chunk_bytes = has_lines ? line_bytes : half_bytes,
+                    n_ahead = (kPrefetchBytes / R + chunk_bytes - 1) / chunk_bytes;
+  const int64_t n_chunks = (panels.n_blocks + per_chunk - 1) / per_chunk, begin = has_lines ? panels.half_bytes : 0;
+  for (int64_t c = 0; c < n_chunks; ++c, record += chunk_stride) {
+    PackedChunk at[R];
+    const bool in_next = c + n_ahead >= n_chunks;
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      at[r].lines = reinterpret_cast<const uint8_t*>(panels.start[r] + panels.half_bytes + c * line_bytes);
+      at[r].halves = reinterpret_cast<const uint16_t*>(panels.start[r] + c * half_bytes);
+      at[r].ahead = (in_next ? panels.next[r] - n_chunks * chunk_bytes : panels.start[r]) + begin + (c + n_ahead) * chunk_bytes;
+      if (has_lines && panels.half_bytes > 0)
+        for (int64_t i = 0; i < half_bytes; i += 64) __builtin_prefetch(panels.next[r] + c * half_bytes + i, 0, 2);
+    }
+    const int64_t n = panels.n_blocks - c * per_chunk;
+    F::template multiply_packed<R, T>(at, static_cast<int>(n < per_chunk ? n : per_chunk), record, acc);
   }
 }
 
@@ -342,13 +367,8 @@ template <int T>
 struct TokenCount {
   static constexpr int value = T;
 };
-/// Tokens that a format multiplies straight from packed lines, at most: more where the registers hold their sums (F::kPackedSums
-/// a token) beside levels and activations.
-template <class F>
-constexpr int packed_tokens() {
-  constexpr int more = 8, others = 4;
-  return kPackedTokens == kTileTokens && more * F::kPackedSums + others <= kF32x16Registers ? more : kPackedTokens;
-}
+/// Tokens that are multiplied straight from packed lines as one tile, at most.
+constexpr int packed_tokens() { return kF32x16Registers >= 32 ? 8 : kPackedTokens; }
 /// call(TokenCount<n>) for n in 1..most.
 template <int most, class Call>
 inline void with_token_count(int n, Call call) {
@@ -376,11 +396,34 @@ inline void with_token_count(int n, Call call) {
   }
 }
 
+/// Panels that are multiplied at once straight from packed lines.
 template <class F>
-void multiply_packed(const uint8_t* lines, const uint16_t* halves, int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
-                     int n_tokens, float* acc) {
-  with_token_count<packed_tokens<F>()>(n_tokens, [&](auto count) {
-    multiply_packed_tile<F, decltype(count)::value>(lines, halves, n_blocks, act, chunk_stride, acc);
+constexpr int packed_panels(int n_tokens) {
+  if constexpr (requires { F::packed_panels(n_tokens); })
+    return F::packed_panels(n_tokens);
+  else
+    return 1;
+}
+
+template <class F>
+void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
+                     float* const (&acc)[kMaxPanels]) {
+  with_token_count<packed_tokens()>(n_tokens, [&](auto count) {
+    constexpr int T = decltype(count)::value, R = packed_panels<F>(T);
+    if constexpr (R == 2) {
+      if (panels.n == 2) return multiply_packed_tile<F, 2, T>(panels, act, chunk_stride, acc);
+      // A panel without a fellow stands for both.
+      alignas(64) float unused[T * 16] = {};
+      const PackedPanels twice{
+          2, {panels.start[0], panels.start[0]}, {panels.next[0], panels.next[0]}, panels.half_bytes, panels.n_blocks};
+      multiply_packed_tile<F, 2, T>(twice, act, chunk_stride, {acc[0], unused});
+    } else {
+      for (int p = 0; p < panels.n; ++p) {
+        const PackedPanels one{
+            1, {panels.start[p]}, {p + 1 < panels.n ? panels.start[p + 1] : panels.next[0]}, panels.half_bytes, panels.n_blocks};
+        multiply_packed_tile<F, 1, T>(one, act, chunk_stride, {acc[p]});
+      }
+    }
   });
 }
 
@@ -388,28 +431,6 @@ template <class F>
 constexpr auto multiply_packed_or_null() -> decltype(&multiply_packed<F>) {
   if constexpr (kPackedTokens > 0)
     return multiply_packed<F>;
-  else
-    return nullptr;
-}
-
-/// Two panels at once, of formats that gain by it.
-template <class F>
-void multiply_pair(const std::byte* const (&panels)[2], int64_t n_blocks, const std::byte* act, int64_t chunk_stride,
-                   int n_tokens, float* const (&acc)[2]) {
-  with_token_count<packed_tokens<F>()>(n_tokens, [&](auto count) {
-    constexpr int per_chunk = F::kBlocksPerChunk;
-    const std::byte* at[2] = {panels[0], panels[1]};
-    for (int64_t n = n_blocks; n > 0; n -= per_chunk, act += chunk_stride) {
-      F::template add_products<2, decltype(count)::value>(at, n < per_chunk ? static_cast<int>(n) : per_chunk, act, acc);
-      at[0] += per_chunk * F::kLineBytes, at[1] += per_chunk * F::kLineBytes;
-    }
-  });
-}
-
-template <class F>
-constexpr auto multiply_pair_or_null() -> decltype(&multiply_pair<F>) {
-  if constexpr (kPackedTokens > 0 && requires { F::kLineBytes; })
-    return multiply_pair<F>;
   else
     return nullptr;
 }
@@ -426,7 +447,7 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
 }
 
 /// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk,
-/// kPackedSums, Panel, unpack, multiply_packed; kLineBytes and add_products if two packed panels are multiplied at once.
+/// Panel, unpack, multiply_packed; packed_panels if it takes two panels at once.
 template <DType D>
 struct FormatKernels;
 
@@ -435,16 +456,9 @@ template <DType D>
 constexpr LinearFormat linear_format() {
   if constexpr (requires { sizeof(FormatKernels<D>); }) {
     using F = FormatKernels<D>;
-    LinearFormat format{D,
-                        F::kPack,
-                        F::kAct,
-                        F::kPackedAct,
-                        sizeof(typename F::Panel),
-                        unpack<F>,
-                        multiply<F>,
-                        multiply_packed_or_null<F>(),
-                        multiply_pair_or_null<F>()};
-    format.packed_tokens = packed_tokens<F>();
+    LinearFormat format{
+        D, F::kPack, F::kAct, F::kPackedAct, sizeof(typename F::Panel), unpack<F>, multiply<F>, multiply_packed_or_null<F>()};
+    format.packed_tokens = packed_tokens();
     format.packed_tiles = kPackedTokens == kTileTokens ? 2 : 1;
     return format;
   } else {
