@@ -36,7 +36,7 @@ inline void multiply_blocks(const PackedChunk (&at)[R], int n_blocks, const ActR
       for (int r = 0; r < R; ++r) {
         PHIAL_UNROLL
         for (int line = step * n_lines / 4; line < (step + 1) * n_lines / 4; ++line)
-          __builtin_prefetch(at[r].ahead + (b * n_lines + line) * 64, 0, 2);
+          ask_for(at[r].ahead + (b * n_lines + line) * 64);
         F::levels(at[r].lines + b * n_lines * 64, step, w[r]);
       }
       constexpr bool wide = kWideDiffers && (F::kMaxWeight > 127);

@@ -28,7 +28,7 @@ struct FloatFormat {
       F32x16 w[R];
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
-        if (k * kLineBytes % 64 == 0) __builtin_prefetch(at[r].ahead + k * kLineBytes, 0, 2);
+        if (k * kLineBytes % 64 == 0) ask_for(at[r].ahead + k * kLineBytes);
         w[r] = widened(panels[r], k);
       }
       PHIAL_UNROLL

@@ -391,6 +391,7 @@ struct Bf16Tiles {
     const auto* p = reinterpret_cast<const Bf16Panel*>(panels);
     n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc) : multiply_panels<1>(p, n_k, act, n_tokens, acc);
   }
+  static constexpr int kTilePrefetchBytes = 24576;
   /// Few tokens: a tile of weights at a time.
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
                               float* const (&acc)[kMaxPanels]) {
@@ -400,7 +401,7 @@ struct Bf16Tiles {
       const auto* halves = reinterpret_cast<const uint16_t*>(panels.start[p]);
       tile_load<0>(acc[p], 64);
       for (int64_t k = 0; k < n_k; k += 32) {
-        for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kPrefetchBytes / 2, 0, 2);
+        for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kTilePrefetchBytes / 2, 0, 2);
         uint8_t(*const tile)[64] = pairs[k / 32 % 2];
         pair_lines(halves + k * 16, n_k - k < 32 ? static_cast<int>(n_k - k) : 32, 16, tile);
         tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);

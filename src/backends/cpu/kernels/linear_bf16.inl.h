@@ -53,7 +53,7 @@ struct Bf16Format {
     I32x16 w[R];
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) {
-      __builtin_prefetch(at[r].ahead + line * 64, 0, 2);
+      ask_for(at[r].ahead + line * 64);
       w[r] = bf16_pair<n>(at[r].halves + line * 32);
     }
     PHIAL_UNROLL

@@ -45,7 +45,7 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
         for (int i = 0; i < n_steps; ++i) {
           if (first == 0) PHIAL_UNROLL
           for (int line = i * ahead_lines / n_steps; line < (i + 1) * ahead_lines / n_steps; ++line)
-            __builtin_prefetch(ahead + line * 64, 0, 2);
+            ask_for(ahead + line * 64);
           I32x16 w[n_levels];
           F::levels(lines, i, w);
           PHIAL_UNROLL
