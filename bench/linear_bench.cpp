@@ -83,7 +83,8 @@ int main(int argc, char** argv) {
       const auto x = device->allocate(n_tokens * 8192 * 4), out = device->allocate(n_tokens * 32064 * 4);
       auto* values = reinterpret_cast<float*>(x.get());
       std::minstd_rand rng(1);
-      for (int64_t i = 0; i < n_tokens * shape.n_cols; ++i) values[i] = static_cast<float>(rng() % 2048) / 1024 - 1;
+      std::normal_distribution<float> normal;
+      for (int64_t i = 0; i < n_tokens * shape.n_cols; ++i) values[i] = normal(rng);
       const auto best = [&](int64_t n, int runs) {
         double seconds = 1e9;
         for (int i = 0; i < runs; ++i) {

@@ -258,6 +258,38 @@ TEST_CASE("matrix product: extreme levels and scales stay exact") {
     }
 }
 
+TEST_CASE("matrix product: sums of sub-blocks at the limit of 16 bits") {
+  // The first `run` values of each 16 or 32 are the largest there are: their sums fit 16 bits up to some run and not beyond it, and
+  // a tile holds tokens of both kinds or of one.
+  const int64_t n_rows = 40, n_cols = 512, n = 25;
+  for (const std::string& isa : test::isas_here())
+    for (DType dtype : {DType::q4_k, DType::q5_k, DType::q6_k})
+      for (const bool full : {false, true}) {
+        CAPTURE(std::string(format_info(dtype).text));
+        CAPTURE(isa);
+        auto bytes = random_weight(dtype, n_rows, n_cols, 4);
+        if (full) {  // levels
+          const size_t block = format_info(dtype).block_bytes, begin = dtype == DType::q6_k ? 0 : 16;
+          for (size_t i = 0; i < bytes.size(); i += block)
+            std::memset(&bytes[i + begin], 0xFF, dtype == DType::q6_k ? 192 : block - begin);
+        }
+        const auto source = source_of(bytes, dtype, n_rows, n_cols);
+        Runner reference("reference", "", 1), cpu("cpu", isa, 1);
+        const Weight expected_w = reference.load(source), w = cpu.load(source);
+        for (const int run : {4, 5, 8, 9, 17, 18})
+          for (const int apart : {1, 2, 8}) {  // tokens with such values
+            CAPTURE(run);
+            std::vector<float> x(static_cast<size_t>(n * n_cols));
+            for (int64_t t = 0; t < n; ++t)
+              for (int64_t i = 0; i < n_cols; ++i) {
+                const bool largest = i % (run > 16 ? 32 : 16) < run && t % apart == 0;
+                x[static_cast<size_t>(t * n_cols + i)] = !largest ? (i % 128 == 127 ? 1.0f : 0.0f) : t % 3 == 0 ? -1.0f : 1.0f;
+              }
+            CHECK(same_bits(product(cpu, w, {}, x, n), product(reference, expected_w, {}, x, n)));
+          }
+      }
+}
+
 TEST_CASE("matrix product: bias and residual") {
   const int64_t n_rows = 40, n_cols = 256, n = 8;
   const auto bytes = random_weight(DType::q4_k, n_rows, n_cols, 1), bias_bytes = random_weight(DType::f32, 1, n_rows, 2);

@@ -175,6 +175,11 @@ constexpr int word_steps(int max_level) {
   return fit >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : fit;
 #endif
 }
+#ifdef PHIAL_AVX_VNNI
+constexpr bool kWordParts = true;  // sums of two sub-blocks are scaled in one product of words
+#else
+constexpr bool kWordParts = false;
+#endif
 using Words = I32x16;
 /// Products of unsigned and signed bytes, summed by pairs: two words per lane.
 inline Words pair_products(I32x16 u, I32x16 s) { return {_mm256_maddubs_epi16(u.a, s.a), _mm256_maddubs_epi16(u.b, s.b)}; }

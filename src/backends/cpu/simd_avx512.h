@@ -107,6 +107,7 @@ constexpr int kActSteps = 1;           // steps of one token side by side in the
 constexpr bool kWideDiffers = false;   // whether levels above 127 take another way
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
+constexpr bool kWordParts = true;  // sums of two sub-blocks are scaled in one product of words
 using Words = I32x16;
 Words pair_products(I32x16 u, I32x16 s);
 inline I32x16 add_words(I32x16 x, I32x16 y) { return _mm512_add_epi16(x, y); }

@@ -279,6 +279,7 @@ inline int32_t dot2(uint32_t x, uint32_t y) {
 constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
+constexpr bool kWordParts = true;
 using Words = I32x16;
 Words pair_products(I32x16 u, I32x16 s);
 inline I32x16 add_words(I32x16 x, I32x16 y) {

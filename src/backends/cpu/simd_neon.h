@@ -204,6 +204,7 @@ constexpr int kActSteps = 2;          // steps of one token side by side in the 
 constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
+constexpr bool kWordParts = false;
 using Words = I32x16;
 Words pair_products(I32x16 w, I32x16 x);
 Words add_words(Words x, Words y);

@@ -52,6 +52,22 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
   }
 }
 
+/// Whether the sum of any word_values values times levels fits 16 bits, levels of both signs being at most word_span apart:
+/// sums of values of one sign times word_span do.
+inline int32_t sums_fit_words(const ActLayout& layout, const int8_t* q, const int32_t* sum16) {
+  int32_t largest = 0;
+  const int n16 = layout.word_values / 16;
+  for (int i = 0; i < kChunkK / 16; i += n16) {
+    int32_t positive = 0, sum = 0;
+    for (int j = 0; j < n16 * 16; ++j) positive += q[i * 16 + j] > 0 ? q[i * 16 + j] : 0;
+    for (int j = 0; j < n16; ++j) sum += sum16[i + j];
+    const int32_t negative = positive - sum;
+    largest = positive > largest ? positive : largest;
+    largest = negative > largest ? negative : largest;
+  }
+  return largest * layout.word_span <= 32767;
+}
+
 /// Token t's part of a tile of n: the int8 values.
 inline void scatter_steps(const int32_t* values, int n, int t, std::byte* out) {
   for (int i = 0; i < kChunkK / 4; ++i) __builtin_memcpy(out + act_index(i, n, t) * 4, values + i, 4);
@@ -99,8 +115,9 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
         for (int j = 0; j < 16; ++j) sum += q[i * 16 + j];
         sum16[i] = sum;
       }
-      int32_t aux[16];
+      int32_t aux[16 + 1];
       fill_aux(layout, sum16, aux);
+      if (layout.word_span > 0) aux[layout.n_aux - 1] = sums_fit_words(layout, q, sum16);
       const int n_groups = layout.chunk_k / layout.group;
       if (layout.run == 4)
         scatter_steps(dwords, n, t, out);

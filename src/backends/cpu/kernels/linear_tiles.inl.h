@@ -3,13 +3,14 @@
 // of at most 255, scales of at most 128 and 256 activations of at most 127 the sums stay below 2^31.
 
 /// What of a format the tile kernels depend on; formats that agree here share their code.
-template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_, int kWordSteps_>
+template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_, int kWordSteps_, int kFlagRow_>
 struct TileTraits {
   static constexpr int kTokenBytes = kTokenBytes_;
   static constexpr int kGroup = kGroup_;          // activations per scale
   static constexpr bool kOffset = kOffset_;       // integer sums start from the activations' aux dwords
   static constexpr bool kWide = kWide_;           // levels above 127
   static constexpr int kWordSteps = kWordSteps_;  // steps whose sums fit 16 bits; 0 = sums have 32 bits from the start
+  static constexpr int kFlagRow = kFlagRow_;      // aux dword that says whether sums of sub-blocks fit 16 bits; -1 = none
 };
 
 /// Where step `step` of token t lies among the dwords of a record of n tokens.
@@ -92,7 +93,7 @@ inline void end_group(const Panel& panel, const I32x16 (&sum)[T], const Act& act
 
 /// multiply(r, t, weights, activations) for kSteps steps from `first` on: each line and each broadcast is loaded once.
 template <int kSteps, int R, class Panel, int T, class Multiply>
-inline void for_steps(const Panel* panels, const ActRecord<T>& act, int first, Multiply multiply) {
+inline void for_steps(const Panel* panels, const ActRecord<T>& act, int64_t first, Multiply multiply) {
   PHIAL_UNROLL
   for (int step = 0; step < kSteps; ++step) {
     I32x16 w[R];
@@ -130,7 +131,7 @@ inline void add_steps_as_words(const Panel* panels, const ActRecord<T>& act, int
 
 /// sum += products of kSteps steps, from `first` on.
 template <class F, int kSteps, class Panel, int R, int T>
-inline void add_steps(const Panel* panels, const ActRecord<T>& act, int first, I32x16 (&sum)[R][T]) {
+inline void add_steps(const Panel* panels, const ActRecord<T>& act, int64_t first, I32x16 (&sum)[R][T]) {
   if constexpr (F::kWordSteps > 0) {
     I32x16 one[R];
     PHIAL_UNROLL
@@ -144,7 +145,7 @@ inline void add_steps(const Panel* panels, const ActRecord<T>& act, int first, I
 
 /// The start of integer sums: what aux dword i of each token holds, or zero.
 template <class F, int R, int T>
-inline void start_sums(const ActRecord<T>& act, int i, I32x16 (&sum)[R][T]) {
+inline void start_sums(const ActRecord<T>& act, int64_t i, I32x16 (&sum)[R][T]) {
   PHIAL_UNROLL
   for (int t = 0; t < T; ++t) {
     sum[0][t] = F::kOffset ? act.aux_dword(i, t) : zero_i32();
@@ -153,9 +154,56 @@ inline void start_sums(const ActRecord<T>& act, int i, I32x16 (&sum)[R][T]) {
   }
 }
 
+/// Whether the sums of sub-blocks of all tokens fit 16 bits.
+template <class F, int T>
+inline bool parts_fit_words(const ActRecord<T>& act) {
+  int32_t flags[T], all = 1;
+  __builtin_memcpy(flags, act.aux + F::kFlagRow * T * 4, sizeof flags);
+  PHIAL_UNROLL
+  for (int t = 0; t < T; ++t) all &= flags[t];
+  return all != 0;
+}
+
+/// Sub-blocks whose sums fit 16 bits, two at a time: the first's sum is moved to the high half before the second is added to the
+/// low half, and one product of words scales and adds both. (A constant keeps the low half from borrowing.)
+template <class F, int R, int T, int kSub, bool kMin>
+inline void multiply_tile_in_words(const SubBlockPanel<kSub, kMin>* panels, const ActRecord<T>& act, const std::byte* record,
+                                   float* acc) {
+  for (int g = 0; g < kChunkK / F::kGroup; ++g) {
+    I32x16 sum[R][T];
+    PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) sum[r][t] = zero_i32();
+    for (int64_t j = g * (F::kGroup / kSub); j < (g + 1) * (F::kGroup / kSub); j += 2) {
+      const I32x16 middle = splat(0x8000);
+      prefetch_next<F, T, R, kChunkK / kSub / 2>(record, acc, static_cast<int>(j / 2));
+      I32x16 part[R][T];
+      start_sums<F>(act, j, part);
+      add_steps<F, kSub / 4>(panels, act, j * (kSub / 4), part);
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const I32x16 start = F::kOffset ? add(act.aux_dword(j + 1, t), middle) : middle;
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) part[r][t] = add(shift_left<16>(part[r][t]), start);
+      }
+      add_steps<F, kSub / 4>(panels, act, (j + 1) * (kSub / 4), part);
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        const I32x16 scales = bits_or(shift_left<16>(load(panels[r].scale[j])), bits_and(load(panels[r].scale[j + 1]), splat(0xFFFF)));
+        PHIAL_UNROLL
+        for (int t = 0; t < T; ++t) sum[r][t] = dot_words(sum[r][t], add_words(part[r][t], middle), scales);
+      }
+    }
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[r], act, g, acc + r * 16, R * 16);
+  }
+}
+
 template <class F, int R, int T, int kSub, bool kMin>
 inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
   const ActRecord<T> act(record, F::kGroup);
+  if constexpr (F::kFlagRow >= 0)
+    if (parts_fit_words<F>(act)) return multiply_tile_in_words<F, R>(panels, act, record, acc);
   for (int g = 0; g < kChunkK / F::kGroup; ++g) {
     I32x16 sum[R][T];
     PHIAL_UNROLL
@@ -322,7 +370,7 @@ template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
   using Panel = typename F::Panel;
   using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
-                            word_steps(F::kMaxWeight)>;
+                            word_steps(F::kMaxWeight), F::kAct.word_span != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
   if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
   if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
@@ -475,4 +523,9 @@ constexpr ActLayout act_layout(int group, ActAux aux, int offset) {
                     : aux == ActAux::offset_group                                              ? kChunkK / group
                                                                                                : 0;
   return {kChunkK, group, aux, offset, n_aux};
+}
+/// With the dword that says whether sums of sub-blocks fit 16 bits, for instruction sets that use it.
+constexpr ActLayout with_word_flag(ActLayout layout, int sub_block, int span) {
+  if (kWordParts) layout.word_values = sub_block, layout.word_span = span, ++layout.n_aux;
+  return layout;
 }
