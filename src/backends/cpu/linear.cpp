@@ -109,40 +109,49 @@ struct LinearJob {
     return panel[1] < n_panels() ? 2 : 1;
   }
 
+  /// What a finished block of rows has: sums[p] of panel p, those of one token `stride` from the next's.
+  struct Sums {
+    const float* panel[kMaxPanels];
+    int64_t stride;
+    int n_panels;
+  };
+
   /// Rows of the result lie pages apart: the lines of a later token are asked for while one is written.
-  void prefetch_row(int64_t token, int64_t first_row, int n_panels) const {
-    constexpr int64_t kAhead = 12;
+  void prefetch_row(int64_t token, int64_t first_row, int64_t n_rows) const {
+    constexpr int64_t kAhead = 8;
     if (token + kAhead >= out.n_rows) return;
     const float* line = out.row(token + kAhead) + first_row;
-    for (int p = 0; p < n_panels; ++p) __builtin_prefetch(line + p * kPanelRows, 1);
+    for (int64_t r = 0; r < n_rows; r += kPanelRows) __builtin_prefetch(line + r, 1);
   }
 
-  /// sums[p]: of panel p of the block, [n] tokens `stride` apart, from first_token on.
-  void finish(const OpKernels& ops, const float* const (&sums)[kMaxPanels], int64_t stride, int64_t first_token, int64_t n,
-              int64_t block, int n_panels) const {
-    if (end == End::swiglu) {
-      for (int64_t t = 0; t < n; ++t) {
-        prefetch_row(first_token + t, block * kPanelRows, 1);
-        ops.swiglu(out.row(first_token + t) + block * kPanelRows, sums[0] + t * stride, sums[1] + t * stride, kPanelRows);
-      }
-      return;
-    }
+  /// The n_blocks blocks of rows from first_block on, [n] tokens from first_token on: all blocks of one token side by side.
+  void finish(const OpKernels& ops, const Sums* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token, int64_t n) const {
+    const int64_t block_rows = end == End::swiglu ? kPanelRows : kMaxPanels * kPanelRows;
     for (int64_t t = 0; t < n; ++t) {
-      prefetch_row(first_token + t, block * kMaxPanels * kPanelRows, n_panels);
-      for (int p = 0; p < n_panels; ++p) {
-        const int64_t row = (block * kMaxPanels + p) * kPanelRows;
-        float* to = out.row(first_token + t) + row;
-        const float* from = sums[p] + t * stride;
-        const int64_t n_rows = std::min<int64_t>(kPanelRows, out.n_cols - row);
-        if (n_rows == kPanelRows && !bias) {  // a constant length
-          for (int r = 0; r < kPanelRows; ++r) to[r] = end == End::add ? to[r] + from[r] : from[r];
+      prefetch_row(first_token + t, first_block * block_rows, n_blocks * block_rows);
+      for (int64_t b = 0; b < n_blocks; ++b) {
+        const Sums& sums = blocks[b];
+        float* const to = out.row(first_token + t) + (first_block + b) * block_rows;
+        if (end == End::swiglu) {
+          ops.swiglu(to, sums.panel[0] + t * sums.stride, sums.panel[1] + t * sums.stride, kPanelRows);
           continue;
         }
-        for (int64_t r = 0; r < n_rows; ++r) {
-          const float value = bias ? from[r] + bias[row + r] : from[r];
-          to[r] = end == End::add ? to[r] + value : value;
-        }
+        for (int p = 0; p < sums.n_panels; ++p) write(to + p * kPanelRows, sums.panel[p] + t * sums.stride, (first_block + b) * block_rows + p * kPanelRows);
       }
+    }
+  }
+
+ private:
+  /// A panel's part of one token's result, from row `row` on.
+  void write(float* to, const float* from, int64_t row) const {
+    const int64_t n_rows = std::min<int64_t>(kPanelRows, out.n_cols - row);
+    if (n_rows == kPanelRows && !bias) {  // a constant length
+      for (int r = 0; r < kPanelRows; ++r) to[r] = end == End::add ? to[r] + from[r] : from[r];
+      return;
+    }
+    for (int64_t r = 0; r < n_rows; ++r) {
+      const float value = bias ? from[r] + bias[row + r] : from[r];
+      to[r] = end == End::add ? to[r] + value : value;
     }
   }
 };
@@ -221,9 +230,6 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       std::memset(b.sums[0], 0, static_cast<size_t>(at.n_slots * b.n_panels * kPanelRows) * sizeof(float));
       return b;
     };
-    const auto finish_block = [&](const Block& b, int64_t block) {
-      job.finish(kernels_.ops, {b.sums[0], b.sums[1]}, b.sum_stride, first_token, n_tokens, block, b.n_panels);
-    };
     const auto multiply_packed = [&](const Block& b, int64_t block) {
       PackedPanels panels{b.n_panels, {}, {}, layout.half_bytes, layout.n_blocks};
       int64_t next[kMaxPanels];
@@ -274,7 +280,9 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
         else
           for (int64_t c = 0; c < at.n_chunks; ++c)
             for (int64_t i = 0; i < n; ++i) multiply_chunk(blocks[i], c);
-        for (int64_t i = 0; i < n; ++i) finish_block(blocks[i], first + i);
+        LinearJob::Sums done[kMaxRunBlocks];
+        for (int64_t i = 0; i < n; ++i) done[i] = {{blocks[i].sums[0], blocks[i].sums[1]}, blocks[i].sum_stride, blocks[i].n_panels};
+        job.finish(kernels_.ops, done, n, first, first_token, n_tokens);
       }
     if (format.leave) format.leave();
   };

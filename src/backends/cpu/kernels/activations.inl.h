@@ -52,16 +52,31 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
   }
 }
 
+/// Sums of each 16 of a chunk's values, and of those below zero.
+inline void sum_chunk(const int32_t* dwords, int32_t* sum16, int32_t* negative16) {
+  const I32x16 ones = splat(0x01010101);
+  for (int i = 0; i < kChunkK / 4; i += 16) {
+    const I32x16 q = load(dwords + i), signs = bits_and(shift_right_bits<7>(q), ones);
+    const I32x16 below = bits_and(q, sub(shift_left<8>(signs), signs));  // all bits of the bytes below zero
+    alignas(64) int32_t four[2][16];
+    store(four[0], dot_bytes<false>(zero_i32(), ones, q));
+    store(four[1], dot_bytes<false>(zero_i32(), ones, below));
+    for (int j = 0; j < 4; ++j) {
+      sum16[i / 4 + j] = four[0][j * 4] + four[0][j * 4 + 1] + (four[0][j * 4 + 2] + four[0][j * 4 + 3]);
+      negative16[i / 4 + j] = four[1][j * 4] + four[1][j * 4 + 1] + (four[1][j * 4 + 2] + four[1][j * 4 + 3]);
+    }
+  }
+}
+
 /// Whether the sum of any word_values values times levels fits 16 bits, levels of both signs being at most word_span apart:
 /// sums of values of one sign times word_span do.
-inline int32_t sums_fit_words(const ActLayout& layout, const int8_t* q, const int32_t* sum16) {
+inline int32_t sums_fit_words(const ActLayout& layout, const int32_t* sum16, const int32_t* negative16) {
   int32_t largest = 0;
   const int n16 = layout.word_values / 16;
   for (int i = 0; i < kChunkK / 16; i += n16) {
-    int32_t positive = 0, sum = 0;
-    for (int j = 0; j < n16 * 16; ++j) positive += q[i * 16 + j] > 0 ? q[i * 16 + j] : 0;
-    for (int j = 0; j < n16; ++j) sum += sum16[i + j];
-    const int32_t negative = positive - sum;
+    int32_t sum = 0, negative = 0;
+    for (int j = i; j < i + n16; ++j) sum += sum16[j], negative -= negative16[j];
+    const int32_t positive = sum + negative;
     largest = positive > largest ? positive : largest;
     largest = negative > largest ? negative : largest;
   }
@@ -109,15 +124,11 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
         const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
         scales[g] = __builtin_bit_cast(int32_t, quantize_to(127.0f, row + at, length, q + at));
       }
-      int32_t sum16[kChunkK / 16];
-      for (int i = 0; i < kChunkK / 16; ++i) {
-        int32_t sum = 0;
-        for (int j = 0; j < 16; ++j) sum += q[i * 16 + j];
-        sum16[i] = sum;
-      }
+      int32_t sum16[kChunkK / 16], negative16[kChunkK / 16];
+      sum_chunk(dwords, sum16, negative16);
       int32_t aux[16 + 1];
       fill_aux(layout, sum16, aux);
-      if (layout.word_span > 0) aux[layout.n_aux - 1] = sums_fit_words(layout, q, sum16);
+      if (layout.word_span > 0) aux[layout.n_aux - 1] = sums_fit_words(layout, sum16, negative16);
       const int n_groups = layout.chunk_k / layout.group;
       if (layout.run == 4)
         scatter_steps(dwords, n, t, out);
