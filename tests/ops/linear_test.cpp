@@ -259,8 +259,8 @@ TEST_CASE("matrix product: extreme levels and scales stay exact") {
 }
 
 TEST_CASE("matrix product: sums of sub-blocks at the limit of 16 bits") {
-  // The first `run` values of each 16 or 32 are the largest there are: their sums fit 16 bits up to some run and not beyond it, and
-  // a tile holds tokens of both kinds or of one.
+  // The first `run` values of each 16 or 32 are the largest there are: their sums fit 16 bits up to some run and not beyond it,
+  // and a tile holds tokens of both kinds or of one.
   const int64_t n_rows = 40, n_cols = 512, n = 25;
   for (const std::string& isa : test::isas_here())
     for (DType dtype : {DType::q4_k, DType::q5_k, DType::q6_k})

@@ -125,7 +125,8 @@ struct LinearJob {
   }
 
   /// The n_blocks blocks of rows from first_block on, [n] tokens from first_token on: all blocks of one token side by side.
-  void finish(const OpKernels& ops, const Sums* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token, int64_t n) const {
+  void finish(const OpKernels& ops, const Sums* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token,
+              int64_t n) const {
     const int64_t block_rows = end == End::swiglu ? kPanelRows : kMaxPanels * kPanelRows;
     for (int64_t t = 0; t < n; ++t) {
       prefetch_row(first_token + t, first_block * block_rows, n_blocks * block_rows);
@@ -136,7 +137,8 @@ struct LinearJob {
           ops.swiglu(to, sums.panel[0] + t * sums.stride, sums.panel[1] + t * sums.stride, kPanelRows);
           continue;
         }
-        for (int p = 0; p < sums.n_panels; ++p) write(to + p * kPanelRows, sums.panel[p] + t * sums.stride, (first_block + b) * block_rows + p * kPanelRows);
+        for (int p = 0; p < sums.n_panels; ++p)
+          write(to + p * kPanelRows, sums.panel[p] + t * sums.stride, (first_block + b) * block_rows + p * kPanelRows);
       }
     }
   }
@@ -281,7 +283,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
           for (int64_t c = 0; c < at.n_chunks; ++c)
             for (int64_t i = 0; i < n; ++i) multiply_chunk(blocks[i], c);
         LinearJob::Sums done[kMaxRunBlocks];
-        for (int64_t i = 0; i < n; ++i) done[i] = {{blocks[i].sums[0], blocks[i].sums[1]}, blocks[i].sum_stride, blocks[i].n_panels};
+        for (int64_t i = 0; i < n; ++i)
+          done[i] = {{blocks[i].sums[0], blocks[i].sums[1]}, blocks[i].sum_stride, blocks[i].n_panels};
         job.finish(kernels_.ops, done, n, first, first_token, n_tokens);
       }
     if (format.leave) format.leave();

@@ -119,6 +119,11 @@ inline void store_line(uint8_t* p, I32x16 v) {
 }
 inline I32x16 bits_and(I32x16 x, I32x16 y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
 inline I32x16 bits_or(I32x16 x, I32x16 y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
+/// Bits of `yes` where `mask` has ones, of `no` elsewhere.
+inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) {
+  return {_mm256_or_si256(_mm256_and_si256(mask.a, yes.a), _mm256_andnot_si256(mask.a, no.a)),
+          _mm256_or_si256(_mm256_and_si256(mask.b, yes.b), _mm256_andnot_si256(mask.b, no.b))};
+}
 template <int N>
 inline I32x16 shift_right_bits(I32x16 x) {
   return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)};

@@ -159,6 +159,11 @@ inline I32x16 bits_and(I32x16 x, I32x16 y) {
 inline I32x16 bits_or(I32x16 x, I32x16 y) {
   return {vorrq_s32(x.a, y.a), vorrq_s32(x.b, y.b), vorrq_s32(x.c, y.c), vorrq_s32(x.d, y.d)};
 }
+/// Bits of `yes` where `mask` has ones, of `no` elsewhere.
+inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) {
+  const auto select = [](int32x4_t m, int32x4_t y, int32x4_t n) { return vbslq_s32(vreinterpretq_u32_s32(m), y, n); };
+  return {select(mask.a, yes.a, no.a), select(mask.b, yes.b, no.b), select(mask.c, yes.c, no.c), select(mask.d, yes.d, no.d)};
+}
 template <int N>
 inline int32x4_t shift_right_bits(int32x4_t x) {
   return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(x), N));

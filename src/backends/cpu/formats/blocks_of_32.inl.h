@@ -34,9 +34,7 @@ inline void multiply_blocks(const PackedChunk (&at)[R], int n_blocks, const ActR
       I32x16 w[R][2];
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
-        PHIAL_UNROLL
-        for (int line = step * n_lines / 4; line < (step + 1) * n_lines / 4; ++line)
-          ask_for(at[r].ahead + (b * n_lines + line) * 64);
+        ask_for_part<n_lines, 4>(at[r].ahead + b * n_lines * 64, step);
         F::levels(at[r].lines + b * n_lines * 64, step, w[r]);
       }
       constexpr bool wide = kWideDiffers && (F::kMaxWeight > 127);

@@ -1,8 +1,13 @@
 // Q2_K and Q3_K: 16 sub-blocks of 16, 2-bit levels (and a third bit). The scale times the level fits a byte, so it is
 // multiplied in when unpacking. Levels: per half of 128 values 8 lines; bits 2j of line i hold values 32 j + 4 i of the half.
 
-/// Each byte of v (levels of one row per lane) times its row's scale; products below 256.
-inline I32x16 scale_levels(I32x16 v, I32x16 scale) { return mul_words(v, bits_or(scale, shift_left<16>(scale))); }
+/// The low words of v in the high words too.
+inline I32x16 twice(I32x16 v) { return bits_or(bits_and(v, splat(0xFFFF)), shift_left<16>(v)); }
+/// Scales as words, which levels are multiplied with.
+template <bool kMin>
+inline void scales_to_words(SubBlockScales<16, kMin>& scales) {
+  for (auto& scale : scales.scale) store(scale, twice(load(scale)));
+}
 
 /// The four levels of each byte, by shift.
 inline void two_bit_levels(const uint8_t* line, I32x16 (&w)[4]) {
@@ -25,6 +30,7 @@ struct Q2_KFormat {
   static void unpack(const uint8_t* lines, const uint16_t*, int, Panel& panel) {
     Scales scales;
     unpack_scales_and_mins(lines, scales);
+    scales_to_words(scales);
     store(panel.d, load(scales.d));
     store(panel.m, load(scales.m));
     for (int i = 0; i < 8; ++i) store(panel.min_pairs[i], load(scales.min_pairs[i]));
@@ -32,24 +38,32 @@ struct Q2_KFormat {
       for (int i = 0; i < 8; ++i) {
         I32x16 w[4];
         levels(level_lines(lines, half), i, w);
-        for (int j = 0; j < 4; ++j)
-          store_line(panel.q[half * 32 + j * 8 + i], scale_levels(w[j], load(scales.scale[half * 8 + j * 2 + i / 4])));
+        for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], scaled(w[j], scales, half * 8 + j * 2 + i / 4));
       }
   }
 
   template <int R, int T>
   static void multiply_packed(const PackedChunk (&at)[R], int, const std::byte* record, float* const (&acc)[R]) {
-    static_assert(R == 1);
-    Scales scales;
-    unpack_scales_and_mins(at[0].lines, scales);
-    multiply_sub_blocks<Q2_KFormat>(at[0], scales, ActRecord<T>(record, kGroup), acc[0]);
+    Scales scales[R];
+    for (int r = 0; r < R; ++r) unpack_scales_and_mins(at[r].lines, scales[r]);
+    const ActRecord<T> act(record, kGroup);
+    if constexpr (R == 2) {
+      for (Scales& s : scales) scales_to_words(s);
+      multiply_folded<Q2_KFormat>(at, scales, act, acc);
+    } else {
+      multiply_sub_blocks<Q2_KFormat>(at[0], scales[0], act, acc[0]);
+    }
   }
 
   static LevelLines level_lines(const uint8_t* lines, int64_t half) { return {lines + (4 + half * 8) * 64, nullptr, 0}; }
   static void levels(const LevelLines& lines, int64_t i, I32x16 (&w)[kLevels]) { two_bit_levels(lines.levels + i * 64, w); }
 
- private:
+  static constexpr int packed_panels(int n_tokens) { return folded_panels(n_tokens); }
   using Scales = SubBlockScales<16, true>;
+  /// Levels times scales made words, below 256 in each byte.
+  static I32x16 scaled(I32x16 w, const Scales& words, int64_t sub_block) { return mul_words(w, load(words.scale[sub_block])); }
+
+ private:
   static void unpack_scales_and_mins(const uint8_t* lines, Scales& out) {
     const I32x16 d_dmin = load_kept(lines + 20 * 64);
     store(out.d, f16_of_low(d_dmin));
@@ -75,15 +89,15 @@ struct Q3_KFormat {
   using Panel = FoldedPanel<16, false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
-    Scales scales;
+    FoldedScales scales;
     unpack_block_scales(lines, halves, scales);
+    set_bases(scales);
     store(panel.d, load(scales.d));
     for (int half = 0; half < 2; ++half)
       for (int i = 0; i < 8; ++i) {
         I32x16 w[4];
         levels(level_lines(lines, half), i, w);
-        for (int j = 0; j < 4; ++j)
-          store_line(panel.q[half * 32 + j * 8 + i], product(w[j], load(scales.scale[half * 8 + j * 2 + i / 4])));
+        for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], scaled(w[j], scales, half * 8 + j * 2 + i / 4));
       }
   }
 
@@ -110,6 +124,25 @@ struct Q3_KFormat {
 
  private:
   using Scales = SubBlockScales<16, false>;
+  struct FoldedScales : Scales {
+    int32_t base[16][16];
+  };
+  /// Makes the scales words, and sets what is added to products of scales and levels: kOffset - 4 * scale in each byte.
+  static void set_bases(FoldedScales& scales) {
+    for (int i = 0; i < 16; ++i) {
+      const I32x16 base = twice(bits_and(sub(splat(kOffset), shift_left<2>(load(scales.scale[i]))), splat(0xFF)));
+      store(scales.base[i], bits_or(base, shift_left<8>(base)));
+    }
+    scales_to_words(scales);
+  }
+  /// (q - 4) * scale + kOffset of each byte, q in 0..7. Modulo 256 is enough, as the sum fits a byte: words times the scale are
+  /// right in their low bytes, and in their high bytes where the low ones were zero.
+  static I32x16 scaled(I32x16 q, const FoldedScales& scales, int64_t sub_block) {
+    const I32x16 low = splat(0x00FF00FF), s = load(scales.scale[sub_block]);
+    const I32x16 odd = mul_words(bits_and(q, splat(static_cast<int32_t>(0xFF00FF00))), s);
+    return add_bytes(bits_select(low, mul_words(q, s), odd), load(scales.base[sub_block]));
+  }
+
   static void unpack_block_scales(const uint8_t* lines, const uint16_t* halves, Scales& out) {
     store(out.d, load_f16(halves));
     const I32x16 w0 = load_kept(lines + 24 * 64), w1 = load_kept(lines + 25 * 64), high = load_kept(lines + 26 * 64);
@@ -119,16 +152,6 @@ struct Q3_KFormat {
     unpack_scales(bits_or(nibbles_high(w0), bits_and(high, two)), out.scale[8]);
     unpack_scales(bits_or(nibbles_high(w1), bits_and(shift_right_bits<2>(high), two)), out.scale[12]);
     for (int j = 0; j < 16; ++j) store(out.scale[j], sub(load(out.scale[j]), splat(32)));
-  }
-
-  /// (q - 4) * scale + kOffset of each byte, q in 0..7: even and odd bytes apart, as words.
-  static I32x16 product(I32x16 q, I32x16 scale) {
-    const I32x16 low = splat(0x00FF00FF), s = bits_or(bits_and(scale, splat(0xFFFF)), shift_left<16>(scale));
-    const I32x16 even = bits_and(mul_words(bits_and(q, low), s), low);  // modulo 256 is enough: the sum fits a byte
-    const I32x16 odd = bits_and(mul_words(bits_and(shift_right_bits<8>(q), low), s), low);
-    const I32x16 base = bits_and(sub(splat(kOffset), shift_left<2>(scale)), splat(0xFF));
-    const I32x16 base_words = bits_or(base, shift_left<16>(base));
-    return add_bytes(bits_or(even, shift_left<8>(odd)), bits_or(base_words, shift_left<8>(base_words)));
   }
 };
 

@@ -12,6 +12,15 @@ struct LevelLines {
   int shift;
 };
 
+/// Asks for part i of n of n_lines lines; the compiler knows all three.
+template <int n_lines, int n>
+inline void ask_for_part(const std::byte* lines, int i) {
+  constexpr int most = (n_lines + n - 1) / n;
+  PHIAL_UNROLL
+  for (int line = 0; line < most; ++line)
+    if (i * n_lines / n + line < (i + 1) * n_lines / n) ask_for(lines + (i * n_lines / n + line) * 64);
+}
+
 /// Blocks of 256 with sub-blocks. The 8 lines of part `part` of a block hold steps i, i + 8... in line i, F::kLevels of them:
 /// F::level_lines(lines, part) finds them, F::levels(lines, i, w) gives line i's. A sub-block is 8 steps, or 4: then each part
 /// has two rows of sub-blocks. (Two panels at once would halve the loads of activations; their sums then lie in memory, and that
@@ -43,9 +52,7 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
         for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? here.aux_dword((first + j) * n_rows, t) : zero_i32();
         PHIAL_UNROLL
         for (int i = 0; i < n_steps; ++i) {
-          if (first == 0) PHIAL_UNROLL
-          for (int line = i * ahead_lines / n_steps; line < (i + 1) * ahead_lines / n_steps; ++line)
-            ask_for(ahead + line * 64);
+          if (first == 0) ask_for_part<ahead_lines, n_steps>(ahead, i);
           I32x16 w[n_levels];
           F::levels(lines, i, w);
           PHIAL_UNROLL
@@ -62,5 +69,57 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
       }
     }
     end_group<F>(scales, sum, act, g, acc, 16);
+  }
+}
+
+/// Panels at once where scales are multiplied into the levels as soon as these are unpacked, as in FoldedPanel: that pays from 5
+/// tokens on for levels of 2 bits, and leaves registers for the sums of two panels.
+constexpr int folded_panels(int n_tokens) { return kF32x16Registers >= 32 && n_tokens >= 5 ? 2 : 1; }
+
+/// Blocks of 256 with sub-blocks of 16, R panels: F::scaled(w, scales, sub_block) multiplies levels by their scale.
+template <class F, int R, int T, class Scales>
+inline void multiply_folded(const PackedChunk (&at)[R], const Scales (&scales)[R], const ActRecord<T>& act,
+                            float* const (&acc)[R]) {
+  static_assert(F::kLevels == 4 && F::kGroup == 128 && F::kOffset == 0);
+  constexpr int ahead_lines = (F::kPack.n_lines + 3) / 4;
+  for (int64_t half = 0; half < 2; ++half) {
+    I32x16 sum[R][T];
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) PHIAL_UNROLL
+    for (int t = 0; t < T; ++t) sum[r][t] = zero_i32();
+    for (int64_t row = 0; row < 2; ++row) {
+      const ActRecord<T> here{act.q + (half * 32 + row * 4) * T * 4, nullptr, nullptr};
+      LevelLines lines[R];
+      const std::byte* ahead[R];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) {
+        lines[r] = F::level_lines(at[r].lines, half);
+        lines[r].levels += row * (4 * 64), lines[r].bits += row * (4 * 64);
+        ahead[r] = at[r].ahead + (half * 2 + row) * (ahead_lines * 64);
+      }
+      PHIAL_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) ask_for_part<ahead_lines, 4>(ahead[r], i);
+        PHIAL_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          I32x16 w[R];
+          PHIAL_UNROLL
+          for (int r = 0; r < R; ++r) {
+            I32x16 all[4];  // of which one is used, so that few registers are
+            F::levels(lines[r], i, all);
+            w[r] = F::scaled(all[j], scales[r], half * 8 + j * 2 + row);
+          }
+          PHIAL_UNROLL
+          for (int t = 0; t < T; ++t) {
+            const auto x = here.values(0, j * 8 + i, t);
+            PHIAL_UNROLL
+            for (int r = 0; r < R; ++r) sum[r][t] = dot_bytes<false>(sum[r][t], w[r], x);
+          }
+        }
+      }
+    }
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) end_group<F>(scales[r], sum[r], act, half, acc[r], 16);
   }
 }

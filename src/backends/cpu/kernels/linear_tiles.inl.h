@@ -189,7 +189,8 @@ inline void multiply_tile_in_words(const SubBlockPanel<kSub, kMin>* panels, cons
       add_steps<F, kSub / 4>(panels, act, (j + 1) * (kSub / 4), part);
       PHIAL_UNROLL
       for (int r = 0; r < R; ++r) {
-        const I32x16 scales = bits_or(shift_left<16>(load(panels[r].scale[j])), bits_and(load(panels[r].scale[j + 1]), splat(0xFFFF)));
+        const I32x16 scales =
+            bits_or(shift_left<16>(load(panels[r].scale[j])), bits_and(load(panels[r].scale[j + 1]), splat(0xFFFF)));
         PHIAL_UNROLL
         for (int t = 0; t < T; ++t) sum[r][t] = dot_words(sum[r][t], add_words(part[r][t], middle), scales);
       }
