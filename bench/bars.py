@@ -38,9 +38,9 @@ NAMES = {
 AT_MOST = {"first_token"}
 
 # By type ("" = any other): what the profile says. Kept beside the bars so that the next run prints it.
-_GROUPS = ("the tile kernel alone reaches 78 % on Zen 4 (Q6_K 75 %), its ceiling: for 128 values 32 products of bytes, 4 integer scales (Q6_K 8), 2 products of "
-           "minimums and 3 float operations share two pipes; storing results, unpacking, quantizing and attention take the rest (notes)")
-_BLOCKS = ("the tile kernel alone reaches 80 % on Zen 4, its ceiling: 8 products of bytes and 2 float operations per block of 32 share two pipes; storing results, "
+_GROUPS = ("the tile kernel alone reaches 75 to 78 %: for 128 values 32 products of bytes, 2 products of words for the scales (Q6_K 4), 2 of minimums and 3 float "
+           "operations share two pipes; storing results, unpacking, quantizing and attention take the rest (notes)")
+_BLOCKS = ("the tile kernel alone reaches 79 to 80 %, its ceiling: 8 products of bytes and 2 float operations per block of 32 share two pipes; storing results, "
            "unpacking, quantizing and attention take the rest (notes)")
 _MEMORY = ("the median beside the best moment of a memory that other guests of the host use too; in one quiet minute the largest matrix alone is read at 92 to 108 % of what "
            "a plain read reaches (linear_bench, notes)")
@@ -58,9 +58,9 @@ REASONS = {
         "BF16": "llama.cpp multiplies in bf16 too, at half of the peak",
     },
     "decode_share": {"": _MEMORY},
-    "decode_ratio": {"Q6_K": "one core reads its three streams of lines per block at 18 to 28 GB/s, other K-quants at up to 42 (notes); llama.cpp was ahead in two of three pairs",
-                     "": "both wait for the same memory, whose speed moves between the two runs of a pair (notes)"},
-    "together": {"": "one token's decoding is bound by memory, 8 tokens' by arithmetic on one row of lines at a time: levels are unpacked twice, for two tiles of 4"},
+    "decode_ratio": {"": "both wait for the same memory, whose speed moves between the two runs of a pair (notes)"},
+    "together": {"": "one token's decoding is bound by memory, the faster the minute the more, 8 tokens' by arithmetic: straight from packed lines the kernels reach 51 to 70 % of the "
+                     "int8 peak (notes)"},
     "long_share": {"": "attention over long texts, which takes a third and more of the time at 8192 tokens (notes)"},
     "first_token": {"": "weights are copied into fresh memory once, which the host is slow to give"},
     "quantize_ratio": {},
