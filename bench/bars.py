@@ -49,6 +49,7 @@ REASONS = {
         "Q4_0": _BLOCKS,
         "Q8_0": _BLOCKS,
         "": _GROUPS,
+        "Q3_K_M": "Q3_K's tile kernel alone reaches 90 %, those of the Q4_K and Q5_K matrices beside it 77 %; the rest is not profiled",
         "F16": "products in f32 keep all bits of F16; they run at 81 to 90 % of the f32 peak (linear_bench), which is half of bf16's",
         "BF16": "86 to 90 % in the products alone (linear_bench); attention and the rest of a step do not use bf16",
     },
@@ -76,7 +77,7 @@ OTHER_REASONS = {
                          "longer than the tiles take for the products (notes)",
         "decode_share": "one token is multiplied as with AVX-512; two cores get less of the memory than a plain read does (notes)",
         "together": "8 tokens are multiplied as with AVX-512, whose 512-bit loads and products run at two thirds of their nominal rate here (notes)",
-        "long_share": "the products are faster on tiles, so attention, which does not use them, weighs more (notes)",
+        "long_share": "the products are faster on tiles, so attention weighs more (notes)",
     },
 }
 

@@ -88,6 +88,14 @@ CpuStream::CpuStream(Workspace& workspace, ThreadPool& pool, const KernelTable& 
 
 CpuStream::~CpuStream() = default;
 
+/// Rows that are multiplied together: a gate panel and its up panel, or two panels, or the last one.
+struct RowBlock {
+  int n_panels;
+  float* sums[kMaxPanels];  // of the panels side by side for each token, or one panel's after the other's
+  int64_t sum_stride;       // from one token's to the next's
+  const std::byte* source[kMaxPanels];
+};
+
 /// A product with what comes before it and what becomes of its sums.
 struct LinearJob {
   enum class End { write, add, swiglu } end = End::write;
@@ -109,13 +117,6 @@ struct LinearJob {
     return panel[1] < n_panels() ? 2 : 1;
   }
 
-  /// What a finished block of rows has: sums[p] of panel p, those of one token `stride` from the next's.
-  struct Sums {
-    const float* panel[kMaxPanels];
-    int64_t stride;
-    int n_panels;
-  };
-
   /// Rows of the result lie pages apart: the lines of a later token are asked for while one is written.
   void prefetch_row(int64_t token, int64_t first_row, int64_t n_rows) const {
     constexpr int64_t kAhead = 8;
@@ -125,20 +126,20 @@ struct LinearJob {
   }
 
   /// The n_blocks blocks of rows from first_block on, [n] tokens from first_token on: all blocks of one token side by side.
-  void finish(const OpKernels& ops, const Sums* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token,
+  void finish(const OpKernels& ops, const RowBlock* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token,
               int64_t n) const {
     const int64_t block_rows = end == End::swiglu ? kPanelRows : kMaxPanels * kPanelRows;
     for (int64_t t = 0; t < n; ++t) {
       prefetch_row(first_token + t, first_block * block_rows, n_blocks * block_rows);
       for (int64_t b = 0; b < n_blocks; ++b) {
-        const Sums& sums = blocks[b];
+        const RowBlock& block = blocks[b];
         float* const to = out.row(first_token + t) + (first_block + b) * block_rows;
         if (end == End::swiglu) {
-          ops.swiglu(to, sums.panel[0] + t * sums.stride, sums.panel[1] + t * sums.stride, kPanelRows);
+          ops.swiglu(to, block.sums[0] + t * block.sum_stride, block.sums[1] + t * block.sum_stride, kPanelRows);
           continue;
         }
-        for (int p = 0; p < sums.n_panels; ++p)
-          write(to + p * kPanelRows, sums.panel[p] + t * sums.stride, (first_block + b) * block_rows + p * kPanelRows);
+        for (int p = 0; p < block.n_panels; ++p)
+          write(to + p * kPanelRows, block.sums[p] + t * block.sum_stride, (first_block + b) * block_rows + p * kPanelRows);
       }
     }
   }
@@ -214,14 +215,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       pool_.barrier(worker);
     }
 
-    struct Block {
-      int n_panels;
-      float* sums[kMaxPanels];  // of the panels side by side for each token, or one panel's after the other's
-      int64_t sum_stride;
-      const std::byte* source[kMaxPanels];
-    };
     const auto open_block = [&](int64_t block, int64_t place) {
-      Block b{};
+      RowBlock b{};
       int64_t panel[kMaxPanels];
       b.n_panels = job.block_panels(block, panel);
       b.sum_stride = panels_apart ? kPanelRows : b.n_panels * kPanelRows;
@@ -232,7 +227,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       std::memset(b.sums[0], 0, static_cast<size_t>(at.n_slots * b.n_panels * kPanelRows) * sizeof(float));
       return b;
     };
-    const auto multiply_packed = [&](const Block& b, int64_t block) {
+    const auto multiply_packed = [&](const RowBlock& b, int64_t block) {
       PackedPanels panels{b.n_panels, {}, {}, layout.half_bytes, layout.n_blocks};
       int64_t next[kMaxPanels];
       const bool has_next = job.w->is_packed() && block + 1 < n_row_blocks && job.block_panels(block + 1, next) == b.n_panels;
@@ -247,7 +242,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
         format.multiply_packed(panels, record, at.chunk_stride, n, to);
       }
     };
-    const auto multiply_chunk = [&](const Block& b, int64_t c) {
+    const auto multiply_chunk = [&](const RowBlock& b, int64_t c) {
       const int64_t first = c * blocks_per_chunk, line_bytes = blocks_per_chunk * format.pack.n_lines * 64;
       const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - first));
       for (int p = 0; p < b.n_panels; ++p) {
@@ -275,17 +270,14 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     for (int64_t begin = take(end); begin < end; begin = take(end))
       for (int64_t first = begin; first < end; first += at.run_blocks) {
         const int64_t n = std::min(at.run_blocks, end - first);
-        Block blocks[kMaxRunBlocks];
+        RowBlock blocks[kMaxRunBlocks];
         for (int64_t i = 0; i < n; ++i) blocks[i] = open_block(first + i, i);
         if (at.from_packed)
           multiply_packed(blocks[0], first);
         else
           for (int64_t c = 0; c < at.n_chunks; ++c)
             for (int64_t i = 0; i < n; ++i) multiply_chunk(blocks[i], c);
-        LinearJob::Sums done[kMaxRunBlocks];
-        for (int64_t i = 0; i < n; ++i)
-          done[i] = {{blocks[i].sums[0], blocks[i].sums[1]}, blocks[i].sum_stride, blocks[i].n_panels};
-        job.finish(kernels_.ops, done, n, first, first_token, n_tokens);
+        job.finish(kernels_.ops, blocks, n, first, first_token, n_tokens);
       }
     if (format.leave) format.leave();
   };

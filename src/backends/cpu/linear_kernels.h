@@ -54,8 +54,8 @@ struct ActLayout {
   bool bf16 = false;
   int run = 4;        // bytes of one token's values that lie side by side
   int tile_rows = 0;  // tokens of every record; 0 = up to kTileTokens, as many as there are
-  // One more dword after the others: whether each sum of word_values products with levels of a row fits 16 bits, these levels
-  // being at most word_span apart and none beyond zero by more (0: no such dword).
+  // One more dword after the others: whether any sum of word_values products with levels fits 16 bits, where levels lie in -a..b
+  // and word_span = a + b (0: no such dword).
   int word_values = 0, word_span = 0;
   constexpr int token_bytes() const { return group == 0 ? chunk_k * (bf16 ? 2 : 4) : chunk_k + (chunk_k / group + n_aux) * 4; }
   constexpr int tile_tokens() const { return tile_rows == 0 ? kTileTokens : tile_rows; }

@@ -1,9 +1,5 @@
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0: blocks of 32 with a float scale. Byte i of 16 holds values i (low nibble) and i + 16.
 
-/// Panels at once: two share what is loaded of the activations; with few tokens memory is what is short, and is read faster as
-/// one stream.
-constexpr int block_panels(int n_tokens) { return kF32x16Registers >= 32 && n_tokens >= 5 ? 2 : 1; }
-
 /// The blocks of a chunk, R panels: the sums of BlockPanel's tile kernel. F::levels(block, step, w) gives steps `step` (0..3) and
 /// step + 4 of a block, F::block_scales(chunk, b, d, m) its scales.
 template <class F, int R, int T>
@@ -74,7 +70,7 @@ struct NibbleFormat {
   static constexpr int kGroup = act_group(kFormat), kMaxWeight = kHighBits ? 31 : 15, kOffset = kHasMin ? 0 : kHighBits ? 16 : 8;
   static constexpr ActLayout kAct = act_layout(kGroup, kHasMin ? ActAux::sums32 : ActAux::offset32, kOffset), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kChunkK / 32;
-  static constexpr int packed_panels(int n_tokens) { return block_panels(n_tokens); }
+  static constexpr int packed_panels(int n_tokens) { return panels_at_once(n_tokens); }
   using Panel = BlockPanel<kHasMin>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, Panel& panel) {
@@ -141,7 +137,7 @@ struct Q8_0Format {
   static constexpr PackLayout kPack{8, 2, 0, kSignedLevels ? 0 : 0x80808080, -1};
   static constexpr ActLayout kAct = act_layout(kGroup, kOffset ? ActAux::offset32 : ActAux::none, kOffset), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kChunkK / 32;
-  static constexpr int packed_panels(int n_tokens) { return block_panels(n_tokens); }
+  static constexpr int packed_panels(int n_tokens) { return panels_at_once(n_tokens); }
   using Panel = BlockPanel<false>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, Panel& panel) {

@@ -1,8 +1,6 @@
 // Q2_K and Q3_K: 16 sub-blocks of 16, 2-bit levels (and a third bit). The scale times the level fits a byte, so it is
 // multiplied in when unpacking. Levels: per half of 128 values 8 lines; bits 2j of line i hold values 32 j + 4 i of the half.
 
-/// The low words of v in the high words too.
-inline I32x16 twice(I32x16 v) { return bits_or(bits_and(v, splat(0xFFFF)), shift_left<16>(v)); }
 /// Scales as words, which levels are multiplied with.
 template <bool kMin>
 inline void scales_to_words(SubBlockScales<16, kMin>& scales) {
@@ -55,10 +53,10 @@ struct Q2_KFormat {
     }
   }
 
-  static LevelLines level_lines(const uint8_t* lines, int64_t half) { return {lines + (4 + half * 8) * 64, nullptr, 0}; }
+  static LevelLines level_lines(const uint8_t* lines, int64_t half) { return {lines + (4 + half * 8) * 64, lines, 0}; }
   static void levels(const LevelLines& lines, int64_t i, I32x16 (&w)[kLevels]) { two_bit_levels(lines.levels + i * 64, w); }
 
-  static constexpr int packed_panels(int n_tokens) { return folded_panels(n_tokens); }
+  static constexpr int packed_panels(int n_tokens) { return panels_at_once(n_tokens); }
   using Scales = SubBlockScales<16, true>;
   /// Levels times scales made words, below 256 in each byte.
   static I32x16 scaled(I32x16 w, const Scales& words, int64_t sub_block) { return mul_words(w, load(words.scale[sub_block])); }

@@ -52,30 +52,31 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
   }
 }
 
-/// Sums of each 16 of a chunk's values, and of those below zero.
-inline void sum_chunk(const int32_t* dwords, int32_t* sum16, int32_t* negative16) {
+/// Sums of each 16 of a chunk's values, or of those below zero.
+template <bool below_zero>
+inline void sums_of_16(const int32_t* dwords, int32_t* out) {
   const I32x16 ones = splat(0x01010101);
   for (int i = 0; i < kChunkK / 4; i += 16) {
-    const I32x16 q = load(dwords + i), signs = bits_and(shift_right_bits<7>(q), ones);
-    const I32x16 below = bits_and(q, sub(shift_left<8>(signs), signs));  // all bits of the bytes below zero
-    alignas(64) int32_t four[2][16];
-    store(four[0], dot_bytes<false>(zero_i32(), ones, q));
-    store(four[1], dot_bytes<false>(zero_i32(), ones, below));
-    for (int j = 0; j < 4; ++j) {
-      sum16[i / 4 + j] = four[0][j * 4] + four[0][j * 4 + 1] + (four[0][j * 4 + 2] + four[0][j * 4 + 3]);
-      negative16[i / 4 + j] = four[1][j * 4] + four[1][j * 4 + 1] + (four[1][j * 4 + 2] + four[1][j * 4 + 3]);
+    I32x16 q = load(dwords + i);
+    if constexpr (below_zero) {
+      const I32x16 signs = bits_and(shift_right_bits<7>(q), ones);
+      q = bits_and(q, sub(shift_left<8>(signs), signs));  // all bits of the bytes below zero
     }
+    alignas(64) int32_t four[16];
+    store(four, dot_bytes<false>(zero_i32(), ones, q));
+    for (int j = 0; j < 4; ++j) out[i / 4 + j] = four[j * 4] + four[j * 4 + 1] + (four[j * 4 + 2] + four[j * 4 + 3]);
   }
 }
 
-/// Whether the sum of any word_values values times levels fits 16 bits, levels of both signs being at most word_span apart:
-/// sums of values of one sign times word_span do.
-inline int32_t sums_fit_words(const ActLayout& layout, const int32_t* sum16, const int32_t* negative16) {
+/// Whether the sum of any word_values values times levels fits 16 bits: sums of values of one sign times word_span do.
+inline int32_t sums_fit_words(const ActLayout& layout, const int32_t* dwords, const int32_t* sum16) {
+  int32_t below16[kChunkK / 16];
+  sums_of_16<true>(dwords, below16);
   int32_t largest = 0;
   const int n16 = layout.word_values / 16;
   for (int i = 0; i < kChunkK / 16; i += n16) {
     int32_t sum = 0, negative = 0;
-    for (int j = i; j < i + n16; ++j) sum += sum16[j], negative -= negative16[j];
+    for (int j = i; j < i + n16; ++j) sum += sum16[j], negative -= below16[j];
     const int32_t positive = sum + negative;
     largest = positive > largest ? positive : largest;
     largest = negative > largest ? negative : largest;
@@ -124,11 +125,11 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
         const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
         scales[g] = __builtin_bit_cast(int32_t, quantize_to(127.0f, row + at, length, q + at));
       }
-      int32_t sum16[kChunkK / 16], negative16[kChunkK / 16];
-      sum_chunk(dwords, sum16, negative16);
+      int32_t sum16[kChunkK / 16];
+      sums_of_16<false>(dwords, sum16);
       int32_t aux[16 + 1];
       fill_aux(layout, sum16, aux);
-      if (layout.word_span > 0) aux[layout.n_aux - 1] = sums_fit_words(layout, sum16, negative16);
+      if (layout.word_span > 0) aux[layout.n_aux - 1] = sums_fit_words(layout, dwords, sum16);
       const int n_groups = layout.chunk_k / layout.group;
       if (layout.run == 4)
         scatter_steps(dwords, n, t, out);

@@ -39,7 +39,7 @@ inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, PlanesPanel<kSu
   const I32x16 low_bytes = splat(0x00FF00FF);
   const I32x16 minus_offset = splat(((-offset & 0xFFFF) << 16) | (-offset & 0xFFFF));
   for (int j = 0; j < kChunkK / kSub; ++j) {
-    const I32x16 scale = load(levels.scale[j]), words = bits_or(bits_and(scale, splat(0xFFFF)), shift_left<16>(scale));
+    const I32x16 words = twice(load(levels.scale[j]));
     const I32x16 base = mul_words(words, minus_offset);
     const auto scaled = [&](I32x16 q) {
       const I32x16 value = mul_words(bits_and(q, low_bytes), words);

@@ -1,5 +1,9 @@
 // Products straight from packed lines, for few tokens: the sums and their order are those of the tile kernels.
 
+/// Panels at once of formats whose sums leave registers for two: these share what is loaded of the activations. With few tokens
+/// memory is what is short, and is read faster as one stream.
+constexpr int panels_at_once(int n_tokens) { return kF32x16Registers >= 32 && n_tokens >= 5 ? 2 : 1; }
+
 inline I32x16 load_kept(const uint8_t* line) {
   I32x16 v = load_line(line);
   keep(v);  // else each use of v loads the line again, and loads are what is short
@@ -72,11 +76,9 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
   }
 }
 
-/// Panels at once where scales are multiplied into the levels as soon as these are unpacked, as in FoldedPanel: that pays from 5
-/// tokens on for levels of 2 bits, and leaves registers for the sums of two panels.
-constexpr int folded_panels(int n_tokens) { return kF32x16Registers >= 32 && n_tokens >= 5 ? 2 : 1; }
-
-/// Blocks of 256 with sub-blocks of 16, R panels: F::scaled(w, scales, sub_block) multiplies levels by their scale.
+/// Blocks of 256 with sub-blocks of 16, R panels, scales multiplied into the levels as soon as these are unpacked, as in
+/// FoldedPanel, so that registers hold the sums of two panels: F::scaled(w, scales, sub_block) multiplies. Pays for many tokens,
+/// levels of 2 bits.
 template <class F, int R, int T, class Scales>
 inline void multiply_folded(const PackedChunk (&at)[R], const Scales (&scales)[R], const ActRecord<T>& act,
                             float* const (&acc)[R]) {

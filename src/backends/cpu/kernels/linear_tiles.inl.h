@@ -46,6 +46,9 @@ inline void prefetch_next(const std::byte* record, const float* acc, int i) {
   for (int line = 0; line < n_acc; ++line) __builtin_prefetch(acc + (acc_lines + i * n_acc + line) * 16, 1);
 }
 
+/// The low words of v in the high words too.
+inline I32x16 twice(I32x16 v) { return bits_or(bits_and(v, splat(0xFFFF)), shift_left<16>(v)); }
+
 /// The compiler moves no load or store across it.
 inline void memory_barrier() { __asm__ volatile("" ::: "memory"); }
 
@@ -217,7 +220,7 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
         PHIAL_UNROLL
         for (int r = 0; r < R; ++r) {
           scale[r] = load(panels[r].scale[j]);
-          pair[r] = bits_or(bits_and(scale[r], splat(0xFFFF)), shift_left<16>(scale[r]));
+          pair[r] = twice(scale[r]);
         }
         add_steps_as_words<F, kSub / 4>(panels, act, j * (kSub / 4), pair, sum);
         if constexpr (F::kOffset) {
@@ -385,7 +388,8 @@ struct PackedChunk {
 };
 
 /// Bytes ahead of what is being multiplied that are asked for, into the first-level cache. 8 KiB are longer than memory takes to
-/// answer; from 12 KiB on lines are evicted before they are used, and a distance of 24 KiB into the second-level cache is slower.
+/// answer; from 12 KiB on lines are evicted before they are used (Zen 4), and 24 KiB into the second-level cache are slower (Zen
+/// 5).
 constexpr int kPrefetchBytes = 8192;
 inline void ask_for(const void* line) { __builtin_prefetch(line, 0, 3); }
 
@@ -404,7 +408,7 @@ void multiply_packed_tile(const PackedPanels& panels, const std::byte* record, i
     for (int r = 0; r < R; ++r) {
       at[r].lines = reinterpret_cast<const uint8_t*>(panels.start[r] + panels.half_bytes + c * line_bytes);
       at[r].halves = reinterpret_cast<const uint16_t*>(panels.start[r] + c * half_bytes);
-      at[r].ahead = (in_next ? panels.next[r] - n_chunks * chunk_bytes : panels.start[r]) + begin + (c + n_ahead) * chunk_bytes;
+      at[r].ahead = (in_next ? panels.next[r] : panels.start[r]) + begin + (c + n_ahead - (in_next ? n_chunks : 0)) * chunk_bytes;
       if (has_lines && panels.half_bytes > 0)
         for (int64_t i = 0; i < half_bytes; i += 64) ask_for(panels.next[r] + c * half_bytes + i);
     }
