@@ -81,6 +81,8 @@ CpuInfo detect() {
   info.avx512_bf16 = info.avx512 && bit(seven_one.a, 5);
   info.amx_int8 = tiles && bit(seven.d, 25);
   info.amx_bf16 = tiles && bit(seven.d, 22);
+  info.avx512_fp16 = info.avx512 && bit(seven.d, 23);
+  info.amx_fp16 = tiles && bit(seven_one.a, 21);
   info.tiles_granted = info.amx_int8 && tiles_granted();
   return info;
 }

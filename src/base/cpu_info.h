@@ -13,8 +13,10 @@ struct CpuInfo {
   bool avx512_vnni = false;
   bool avx512_bf16 = false;
   bool avx512_vbmi = false;
+  bool avx512_fp16 = false;
   bool amx_int8 = false;  // the instructions
   bool amx_bf16 = false;
+  bool amx_fp16 = false;
   bool tiles_granted = false;  // the kernel lets this process use AMX's registers; it was asked
   bool dotprod = false;        // ARM: SDOT and UDOT
   bool i8mm = false;           // ARM: SMMLA, with dotprod

@@ -335,7 +335,7 @@ int bench_verb(Flags& flags) {
   flags.comma_list("--threads,-t", threads, "N", "1-8*2", "Threads; 0 = physical cores");
   flags.comma_list("--cache-type-k,-ctk", types_k, "TYPE", "f16,q8_0", "Keys in the cache: f32, f16, i16, q8_0");
   flags.comma_list("--cache-type-v,-ctv", types_v, "TYPE", "f16,q8_0", "Values in the cache: f32, f16, i16, q8_0");
-  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|avx512_bf16|amx|neon|i8mm", "avx2",
+  flags.text("--isa", base.isa, "reference|generic|avx2|avx_vnni|avx512|avx512_bf16|amx|amx_fp16|neon|i8mm", "avx2",
              "Force an instruction set");
   flags.text("--device,-dev", base.device, "cpu|reference", "reference", "Where to run; empty = the best");
   flags.action(

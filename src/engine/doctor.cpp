@@ -44,6 +44,7 @@ DoctorLine processor() {
   add(cpu.avx512_bf16, "AVX-512 BF16");
   add(cpu.amx_int8, "AMX int8");
   add(cpu.amx_bf16, "AMX bf16");
+  add(cpu.amx_fp16, "AMX fp16");
   add(cpu.dotprod, "NEON dot products");
   add(cpu.i8mm, "NEON int8 matrices");
   return {"processor", "ok",

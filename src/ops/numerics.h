@@ -84,6 +84,25 @@ inline float quantize_to(float limit, const float* x, int64_t n, Int* q) {
 }
 inline float quantize_group(const float* x, int64_t n, int8_t* q) { return quantize_to(127.0f, x, n, q); }
 
+/// Long groups of activations use all of int8: the value of the largest magnitude (of two such the positive one) lies a quarter
+/// step beyond -128, which makes the steps 1 % smaller; what would come to more than 127 on the other side is 127.
+inline constexpr float kLongGroupSteps = 128.25f, kLongGroupTop = 127.0f;
+inline constexpr int64_t kShortGroup = 32;  // up to here quantize_group
+
+inline float quantize_long_group(const float* x, int64_t n, int8_t* q) {
+  float high = 0, low = 0;
+  for (int64_t i = 0; i < n; ++i) high = std::fmax(high, x[i]), low = std::fmin(low, x[i]);
+  const float top = high >= -low ? high : low;
+  const float inverse = std::fabs(top) < kSmallestGroup ? 0.0f : -kLongGroupSteps / top;
+  for (int64_t i = 0; i < n; ++i) {
+    const float t = std::fmin(x[i] * inverse, kLongGroupTop) + kRoundToInt;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &t, 4);
+    q[i] = static_cast<int8_t>(bits);
+  }
+  return top / -kLongGroupSteps;
+}
+
 // Attention over an i16 cache: integers small enough that their products' sums over kWordDims dimensions, or a page's slots,
 // stay below 2^31.
 inline constexpr float kMaxWord = 4095, kMaxProbability = 8191;

@@ -20,6 +20,9 @@ struct Isa {
 // Best first.
 constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
+    {"amx_fp16", amx_fp16_table,
+     [](const CpuInfo& c) { return c.avx512_vnni && c.avx512_fp16 && c.amx_int8 && c.amx_bf16 && c.amx_fp16 && c.tiles_granted; },
+     "AMX int8, bf16 and fp16 that the kernel lets programs use"},
     {"amx", amx_table, [](const CpuInfo& c) { return c.avx512_vnni && c.amx_int8 && c.amx_bf16 && c.tiles_granted; },
      "AMX int8 and bf16 that the kernel lets programs use"},
     {"avx512_bf16", avx512_bf16_table, [](const CpuInfo& c) { return c.avx512_vnni && c.avx512_bf16; },
@@ -32,7 +35,9 @@ constexpr Isa kIsas[] = {
     {"neon", neon_table, [](const CpuInfo& c) { return c.dotprod; }, "dot products (asimddp)"},
 #endif
     {"generic", generic_table, [](const CpuInfo&) { return true; }, "nothing"},
-    {"amx_plain", amx_plain_table, [](const CpuInfo&) { return true; }, "nothing"},  // never the best: for tests
+    // Never the best: for tests.
+    {"amx_plain", amx_plain_table, [](const CpuInfo&) { return true; }, "nothing"},
+    {"amx_fp16_plain", amx_fp16_plain_table, [](const CpuInfo&) { return true; }, "nothing"},
 };
 
 struct OtherIsa {
@@ -41,7 +46,7 @@ struct OtherIsa {
 };
 constexpr OtherIsa kOtherIsas[] = {
 #if !defined(__x86_64__)
-    {"amx", "x86-64"}, {"avx512_bf16", "x86-64"}, {"avx512", "x86-64"}, {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
+    {"amx_fp16", "x86-64"}, {"amx", "x86-64"}, {"avx512_bf16", "x86-64"}, {"avx512", "x86-64"}, {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
 #endif
 #if !defined(__aarch64__)
     {"i8mm", "ARM"},   {"neon", "ARM"},

@@ -33,10 +33,12 @@ const KernelTable& avx_vnni_table();
 const KernelTable& avx512_table();
 const KernelTable& avx512_bf16_table();
 const KernelTable& amx_table();
+const KernelTable& amx_fp16_table();
 #elif defined(__aarch64__)
 const KernelTable& neon_table();
 const KernelTable& i8mm_table();
 #endif
 const KernelTable& amx_plain_table();
+const KernelTable& amx_fp16_plain_table();
 
 }  // namespace phial::cpu

@@ -148,8 +148,12 @@ struct LinearJob {
   /// A panel's part of one token's result, from row `row` on.
   void write(float* to, const float* from, int64_t row) const {
     const int64_t n_rows = std::min<int64_t>(kPanelRows, out.n_cols - row);
-    if (n_rows == kPanelRows && !bias) {  // a constant length
-      for (int r = 0; r < kPanelRows; ++r) to[r] = end == End::add ? to[r] + from[r] : from[r];
+    if (n_rows == kPanelRows && !bias) {  // whole lines: a constant length, of memory that nothing else names
+      float line[kPanelRows];
+      std::memcpy(line, from, sizeof line);
+      if (end == End::add)
+        for (int r = 0; r < kPanelRows; ++r) line[r] += to[r];
+      std::memcpy(to, line, sizeof line);
       return;
     }
     for (int64_t r = 0; r < n_rows; ++r) {

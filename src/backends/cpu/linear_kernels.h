@@ -45,25 +45,35 @@ enum class ActAux : uint8_t {
   sums32,        // sum of 32 as f32: 8 dwords
 };
 
+enum class ActValues : uint8_t {
+  f32,
+  bf16,
+  i8,
+  i8_as_f16,  // the same integers as f16, the middle two of each four exchanged
+};
+
 struct ActLayout {
   int chunk_k = 0;  // values per record and token
-  int group = 0;    // values per scale; 0 = f32 or bf16 values, no scales
+  ActValues values = ActValues::f32;
+  int group = 0;  // values per scale of integers; 0 = no scales
   ActAux aux = ActAux::none;
   int offset = 0;
   int n_aux = 0;
-  bool bf16 = false;
   int run = 4;        // bytes of one token's values that lie side by side
   int tile_rows = 0;  // tokens of every record; 0 = up to kTileTokens, as many as there are
-  // One more dword after the others: whether any sum of word_values products with levels fits 16 bits, where levels lie in -a..b
-  // and word_span = a + b (0: no such dword).
-  int word_values = 0, word_span = 0;
-  constexpr int token_bytes() const { return group == 0 ? chunk_k * (bf16 ? 2 : 4) : chunk_k + (chunk_k / group + n_aux) * 4; }
+  // One more dword after the others: whether any sum of sum_values products with levels may exceed sum_limit, where levels lie in
+  // -a..b and sum_span = a + b (0: no such dword).
+  int sum_values = 0, sum_span = 0, sum_limit = 0;
+  constexpr int value_bytes() const {
+    return chunk_k * (values == ActValues::f32 ? 4 : values == ActValues::i8 ? 1 : 2);
+  }
+  constexpr int token_bytes() const { return value_bytes() + (group == 0 ? 0 : (chunk_k / group + n_aux) * 4); }
   constexpr int tile_tokens() const { return tile_rows == 0 ? kTileTokens : tile_rows; }
   /// Tokens that n take room for.
   constexpr int64_t room(int64_t n) const { return tile_rows == 0 ? n : (n + tile_rows - 1) / tile_rows * tile_rows; }
 };
 
-constexpr ActLayout bf16_layout() { return {.chunk_k = kBf16ChunkK, .bf16 = true}; }
+constexpr ActLayout bf16_layout() { return {.chunk_k = kBf16ChunkK, .values = ActValues::bf16}; }
 
 /// A block of rows for few tokens, as its panels lie packed.
 struct PackedPanels {

@@ -155,9 +155,9 @@ inline __m256i dot_bytes_256(__m256i acc, __m256i u, __m256i s) {
   return _mm256_dpbusd_avx_epi32(acc, u, s);
 #else
   const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (!kWide) {  // a pair is at most 2 * 127 * 127 < 2^15: maddubs does not saturate
+  if constexpr (!kWide) {  // a pair is at most 2 * 127 * 128 < 2^15: maddubs does not saturate
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), ones));
-  } else {  // u = low 7 bits + top bit; 2 * 128 * 127 < 2^15
+  } else {  // u = low 7 bits + top bit; 2 * 128 * -128 = -2^15 fits
     const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(127)), s);
     const __m256i top = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(-128)), s);
     return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(top, ones)));
@@ -165,18 +165,18 @@ inline __m256i dot_bytes_256(__m256i acc, __m256i u, __m256i s) {
 #endif
 }
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
-/// in -127..127. Exact.
+/// in -128..127. Exact.
 template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   return {dot_bytes_256<kWide>(acc.a, u.a, s.a), dot_bytes_256<kWide>(acc.b, u.b, s.b)};
 }
-/// Steps of four products of a level (at most max_level) and a byte in -127..127 whose pairs can be summed in 16 bits: the sums
+/// Steps of four products of a level (at most max_level) and a byte in -128..127 whose pairs can be summed in 16 bits: the sums
 /// of pairs stay within 2^15. 0 = as 32 bits at once.
 constexpr int word_steps(int max_level) {
 #ifdef PHIAL_AVX_VNNI
   return max_level * 0;  // the instruction set sums in 32 bits
 #else
-  const int fit = 32767 / (2 * 127 * (max_level > 0 ? max_level : 32767));
+  const int fit = 32767 / (2 * 128 * (max_level > 0 ? max_level : 32767));
   return fit >= 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : fit;
 #endif
 }

@@ -112,12 +112,13 @@ using Words = I32x16;
 Words pair_products(I32x16 u, I32x16 s);
 inline I32x16 add_words(I32x16 x, I32x16 y) { return _mm512_add_epi16(x, y); }
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
-/// in -127..127. Exact.
+/// in -128..127. Exact.
 template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   return _mm512_dpbusd_epi32(acc, u, s);
 }
-/// acc + sum of two products of signed words per lane.
+/// The sum of two products of signed words per lane, and acc plus it.
+inline I32x16 dot_words(I32x16 a, I32x16 b) { return _mm512_madd_epi16(a, b); }
 inline I32x16 dot_words(I32x16 acc, I32x16 a, I32x16 b) { return _mm512_dpwssd_epi32(acc, a, b); }
 /// The same for sums that loops carry: as an instruction with one register to read and write, since GCC 12 moves them about.
 inline void add_dot_words(I32x16& acc, I32x16 a, I32x16 b) { __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); }

@@ -288,7 +288,7 @@ inline I32x16 add_words(I32x16 x, I32x16 y) {
                       ((uint32_t(x.lane[i]) >> 16) + (uint32_t(y.lane[i]) >> 16)) << 16));
 }
 /// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
-/// in -127..127. Exact.
+/// in -128..127. Exact.
 template <bool kWide>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   I32x16 r;
@@ -299,6 +299,7 @@ inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot2(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
 }
+inline I32x16 dot_words(I32x16 x, I32x16 y) { return dot_words(zero_i32(), x, y); }
 inline void add_dot_words(I32x16& acc, I32x16 x, I32x16 y) { acc = dot_words(acc, x, y); }
 inline F32x16 f16_of_low(I32x16 x) {
   F32x16 r;

@@ -38,3 +38,14 @@ template <int sum, int a, int b>
 inline void tile_dot_bf16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(a), "i"(b));
 }
+/// f16 pairs likewise. By its bytes, as assemblers before 2023 do not know the name: VEX.128.F2.0F38.W0 5C.
+template <int sum, int a, int b>
+inline void tile_dot_f16() {
+  __asm__ volatile(".byte 0xC4, 0xE2, %c0, 0x5C, %c1" : : "i"((~b & 15) << 3 | 3), "i"(0xC0 | sum << 3 | a));
+}
+/// 32 words below 2048 as f16 (AVX-512 FP16, which every processor with such products has).
+inline I32x16 f16_of_words(I32x16 v) {
+  I32x16 halves;
+  __asm__("vcvtuw2ph %1, %0" : "=v"(halves) : "v"(v));
+  return halves;
+}

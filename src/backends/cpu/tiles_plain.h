@@ -63,16 +63,33 @@ inline void tile_dot() {
 inline float flushed(float f) { return __builtin_fabsf(f) < 0x1p-126f ? f * 0.0f : f; }
 /// First and second halves of the pairs have a sum each, from zero; what they come to is added at the end.
 template <int sum, int a, int b>
-inline void tile_dot_bf16() {
-  for_tile_products<sum, a, b, float>([](float& value, const uint8_t* x, const uint8_t* w, int n) {
+inline void tile_dot_pairs(float (*widened)(uint16_t)) {
+  for_tile_products<sum, a, b, float>([widened](float& value, const uint8_t* x, const uint8_t* w, int n) {
     float part[2] = {};
     for (int k = 0; k < n; ++k)
       for (int i = 0; i < 2; ++i) {
         uint16_t u, v;
         __builtin_memcpy(&u, x + k * 4 + i * 2, 2);
         __builtin_memcpy(&v, w + k * 64 + i * 2, 2);
-        part[i] = flushed(__builtin_fmaf(flushed(bf16_to_f32(u)), flushed(bf16_to_f32(v)), part[i]));
+        part[i] = flushed(__builtin_fmaf(widened(u), widened(v), part[i]));
       }
     value = flushed(flushed(value) + flushed(part[0] + part[1]));
   });
+}
+template <int sum, int a, int b>
+inline void tile_dot_bf16() {
+  tile_dot_pairs<sum, a, b>([](uint16_t h) { return flushed(bf16_to_f32(h)); });
+}
+template <int sum, int a, int b>
+inline void tile_dot_f16() {
+  tile_dot_pairs<sum, a, b>([](uint16_t h) { return f16_value(h); });
+}
+/// 32 words below 2048 as f16.
+inline I32x16 f16_of_words(I32x16 v) {
+  for (int32_t& lane : v.lane) {
+    const uint32_t words = static_cast<uint32_t>(lane);
+    const uint32_t low = f16_bits(static_cast<float>(words & 0xFFFF)), high = f16_bits(static_cast<float>(words >> 16));
+    lane = static_cast<int32_t>(high << 16 | low);
+  }
+  return v;
 }

@@ -18,7 +18,8 @@ struct QuantizedRow {
 
 QuantizedRow quantize_row(const float* x, int64_t n, int64_t group) {
   QuantizedRow row{std::vector<int8_t>(n), {}};
-  for (int64_t k = 0; k < n; k += group) row.scale.push_back(quantize_group(x + k, std::min(group, n - k), &row.q[k]));
+  const auto quantize = group > kShortGroup ? quantize_long_group : quantize_group;
+  for (int64_t k = 0; k < n; k += group) row.scale.push_back(quantize(x + k, std::min(group, n - k), &row.q[k]));
   return row;
 }
 

@@ -4,7 +4,7 @@ template <DType kFormat>
 struct FloatFormat {
   static constexpr DType kDType = kFormat;
   static constexpr PackLayout kPack = kFormat == DType::f32 ? PackLayout{1, 0, -1, 0, -1} : PackLayout{0, 0, 0, 0, -1};
-  static constexpr ActLayout kAct{kFloatChunkK, 0, ActAux::none, 0, 0}, kPackedAct = kAct;
+  static constexpr ActLayout kAct{.chunk_k = kFloatChunkK}, kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kFloatChunkK;
   static constexpr int packed_panels(int) { return 2; }
   static constexpr int kGroup = 0, kMaxWeight = 0, kOffset = 0;

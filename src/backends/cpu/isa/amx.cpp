@@ -32,8 +32,14 @@ inline OpKernels tile_op_kernels() {
 }  // namespace amx
 
 const KernelTable& amx_table() {
-  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels(avx512_table().linear), amx::tile_op_kernels(),
-                                 avx512_table().limits};
+  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels<false>(avx512_table().linear),
+                                 amx::tile_op_kernels(), avx512_table().limits};
+  return table;
+}
+
+const KernelTable& amx_fp16_table() {
+  static const KernelTable table{"amx_fp16", "AMX with FP16 and AVX-512 VNNI", amx::tile_kernels<true>(avx512_table().linear),
+                                 amx::tile_op_kernels(), avx512_table().limits};
   return table;
 }
 

@@ -25,8 +25,15 @@ inline OpKernels tile_op_kernels() {
 }  // namespace amx_plain
 
 const KernelTable& amx_plain_table() {
-  static const KernelTable table{"amx_plain", "AMX in plain C++", amx_plain::tile_kernels(generic_table().linear),
+  static const KernelTable table{"amx_plain", "AMX in plain C++", amx_plain::tile_kernels<false>(generic_table().linear),
                                  amx_plain::tile_op_kernels(), generic_table().limits};
+  return table;
+}
+
+const KernelTable& amx_fp16_plain_table() {
+  static const KernelTable table{"amx_fp16_plain", "AMX with FP16 in plain C++",
+                                 amx_plain::tile_kernels<true>(generic_table().linear), amx_plain::tile_op_kernels(),
+                                 generic_table().limits};
   return table;
 }
 

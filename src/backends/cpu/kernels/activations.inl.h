@@ -17,6 +17,20 @@ inline float quantize_to(float limit, const float* x, int n, To q) {
   return amax / limit;
 }
 
+/// ops/numerics.h's quantize_long_group in lanes.
+inline float quantize_long_group(const float* x, int n, int8_t* q) {
+  F32x16 high = zero_f32(), low = zero_f32();  // low: the largest of what is below zero, without its sign
+  for (int i = 0; i < n; i += 16) {
+    const F32x16 v = load_first(x + i, n - i);
+    high = max(high, v), low = max(low, sub(zero_f32(), v));
+  }
+  const float above = max_lanes(high), below = max_lanes(low), top = above >= below ? above : -below;
+  const F32x16 inverse = splat(__builtin_fabsf(top) < kSmallestGroup ? 0.0f : -kLongGroupSteps / top);
+  const F32x16 limit = splat(kLongGroupTop);
+  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(min(mul(load_first(x + i, n - i), inverse), limit)));
+  return top / -kLongGroupSteps;
+}
+
 /// The aux dwords of a chunk from its sums of 16.
 inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out) {
   int32_t sum32[8];
@@ -68,12 +82,12 @@ inline void sums_of_16(const int32_t* dwords, int32_t* out) {
   }
 }
 
-/// Whether the sum of any word_values values times levels fits 16 bits: sums of values of one sign times word_span do.
-inline int32_t sums_fit_words(const ActLayout& layout, const int32_t* dwords, const int32_t* sum16) {
+/// Whether a sum of sum_values values times levels may exceed sum_limit: sums of values of one sign times sum_span do.
+inline int32_t sums_may_exceed(const ActLayout& layout, const int32_t* dwords, const int32_t* sum16) {
   int32_t below16[kChunkK / 16];
   sums_of_16<true>(dwords, below16);
   int32_t largest = 0;
-  const int n16 = layout.word_values / 16;
+  const int n16 = layout.sum_values / 16;
   for (int i = 0; i < kChunkK / 16; i += n16) {
     int32_t sum = 0, negative = 0;
     for (int j = i; j < i + n16; ++j) sum += sum16[j], negative -= below16[j];
@@ -81,7 +95,20 @@ inline int32_t sums_fit_words(const ActLayout& layout, const int32_t* dwords, co
     largest = positive > largest ? positive : largest;
     largest = negative > largest ? negative : largest;
   }
-  return largest * layout.word_span <= 32767;
+  return largest * layout.sum_span > layout.sum_limit;
+}
+
+/// A chunk's bytes as f16, the middle two of each four exchanged.
+inline void bytes_as_f16(const int32_t* dwords, int32_t* out) {
+  const I32x16 second = splat(0x0000FF00), third = splat(0x00FF0000), middle = splat(0x00FFFF00);
+  for (int i = 0; i < kChunkK / 4; i += 16) {
+    const I32x16 v = load(dwords + i);
+    const I32x16 exchanged = bits_or(bits_and(shift_left<8>(v), third), bits_and(shift_right_bits<8>(v), second));
+    alignas(64) int32_t bytes[16];
+    store(bytes, bits_select(middle, exchanged, v));
+    for (int j = 0; j < 4; ++j)
+      store_f16(reinterpret_cast<uint16_t*>(out + i * 2 + j * 8), load_i8(reinterpret_cast<const int8_t*>(bytes + j * 4)));
+  }
 }
 
 /// Token t's part of a tile of n: the int8 values.
@@ -106,7 +133,7 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
     if (n < n_slots) __builtin_memset(out, 0, static_cast<size_t>(n_slots * layout.token_bytes()));
     for (int t = 0; t < n; ++t) {
       const float* row = x + t * stride + begin;
-      if (layout.bf16) {
+      if (layout.values == ActValues::bf16) {
         alignas(64) uint16_t halves[kBf16ChunkK] = {};
         for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
         int32_t dwords[kBf16ChunkK / 2];
@@ -114,7 +141,7 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
         scatter_runs(layout, dwords, kBf16ChunkK / 2, n_slots, t, out);
         continue;
       }
-      if (layout.group == 0) {
+      if (layout.values == ActValues::f32) {
         for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, row + i, 4);
         continue;
       }
@@ -123,20 +150,28 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
       int32_t scales[kChunkK / 32] = {};
       for (int g = 0; g * layout.group < count; ++g) {
         const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
-        scales[g] = __builtin_bit_cast(int32_t, quantize_to(127.0f, row + at, length, q + at));
+        const float scale = layout.group > kShortGroup ? quantize_long_group(row + at, length, q + at)
+                                                       : quantize_to(127.0f, row + at, length, q + at);
+        scales[g] = __builtin_bit_cast(int32_t, scale);
       }
       int32_t sum16[kChunkK / 16];
       sums_of_16<false>(dwords, sum16);
       int32_t aux[16 + 1];
       fill_aux(layout, sum16, aux);
-      if (layout.word_span > 0) aux[layout.n_aux - 1] = sums_fit_words(layout, dwords, sum16);
+      if (layout.sum_span > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, dwords, sum16);
       const int n_groups = layout.chunk_k / layout.group;
-      if (layout.run == 4)
+      if (layout.values == ActValues::i8_as_f16) {
+        int32_t halves[kChunkK / 2];
+        bytes_as_f16(dwords, halves);
+        scatter_runs(layout, halves, kChunkK / 2, n_slots, t, out);
+      } else if (layout.run == 4) {
         scatter_steps(dwords, n, t, out);
-      else
+      } else {
         scatter_runs(layout, dwords, kChunkK / 4, n_slots, t, out);
-      scatter(scales, n_groups, n_slots, t, out + kChunkK * n_slots);
-      scatter(aux, layout.n_aux, n_slots, t, out + (kChunkK + n_groups * 4) * n_slots);
+      }
+      std::byte* const scales_out = out + layout.value_bytes() * n_slots;
+      scatter(scales, n_groups, n_slots, t, scales_out);
+      scatter(aux, layout.n_aux, n_slots, t, scales_out + n_groups * 4 * n_slots);
     }
   }
 }

@@ -3,6 +3,7 @@
 // integers are exact, so the bits are those of every other kernel:
 // - K-quants: the sub-block's scale is multiplied into the levels when a panel is unpacked. What does not fit a byte then
 //   (Q4_K 10 bits, Q5_K 11, Q6_K 14 signed) lies in two planes of bytes, whose sums come together as low + (high << 8).
+//   Where tiles multiply f16, integers of 11 bits are f16 as they are, and f32 sums of them up to 2^24 are exact: one sum.
 // - A float scale per 32 (Q8_0, Q4_0...): tiles of half the length. By count 16 clocks of products and about 32 of vector
 //   work for 16 x 16 x 32, which run side by side; the AVX-512 kernel takes 64 and 24 for the same, one after the other.
 // - bf16: the activations are rounded to bf16; one token goes the same way as many, as the roundings are the tiles' own.
@@ -11,8 +12,8 @@
 struct TileToken {
   const std::byte* scales;
   const std::byte* aux;
-  TileToken(const std::byte* record, int group, int64_t token)
-      : scales(record + kChunkK * kTileRows + token * 4), aux(scales + kChunkK / group * kTileRows * 4) {}
+  TileToken(const ActLayout& layout, const std::byte* record, int64_t token)
+      : scales(record + layout.value_bytes() * kTileRows + token * 4), aux(scales + kChunkK / layout.group * kTileRows * 4) {}
   // 64-bit indexes: their constant parts become displacements.
   F32x16 scale(int64_t g, int64_t t) const { return as_f32(splat_dword(scales + (g * kTileRows + t) * 4)); }
   I32x16 aux_dword(int64_t i, int64_t t) const { return splat_dword(aux + (i * kTileRows + t) * 4); }
@@ -60,16 +61,274 @@ inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, PlanesPanel<kSu
   store(out.d, load(levels.d));
 }
 
+// The same as f16. A line has 16 rows x 2 k: of four k first 0 and 2, then 1 and 3.
+template <int kSub_, bool kMin_>
+struct alignas(64) HalvesPanel {
+  static constexpr int kSub = kSub_;
+  static constexpr bool kMin = kMin_;
+  uint8_t q[kChunkK / 2][64];
+  int32_t min_pairs[kMin ? kChunkK / kSub / 2 : 1][16];
+  float d[16], m[16];
+};
+
+template <int kSub, bool kMin>
+inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, HalvesPanel<kSub, kMin>& out) {
+  const I32x16 low_bytes = splat(0x00FF00FF);
+  for (int j = 0; j < kChunkK / kSub; ++j) {
+    const I32x16 words = twice(load(levels.scale[j]));
+    PHIAL_UNROLL
+    for (int i = 0; i < kSub / 4; ++i) {
+      const int line = j * (kSub / 4) + i;
+      const I32x16 q = load_line(levels.q[line]);
+      store_line(out.q[2 * line], f16_of_words(mul_words(bits_and(q, low_bytes), words)));
+      store_line(out.q[2 * line + 1], f16_of_words(mul_words(bits_and(shift_right_bits<8>(q), low_bytes), words)));
+    }
+  }
+  if constexpr (kMin) {
+    store(out.m, load(levels.m));
+    for (int i = 0; i < kChunkK / kSub / 2; ++i) store(out.min_pairs[i], load(levels.min_pairs[i]));
+  }
+  store(out.d, load(levels.d));
+}
+
 // The sums of a unit of products wait in memory while the next unit is multiplied, and its float operations stand between the
 // tile instructions of that one: both take about as long, and what tiles store can be loaded only after it has left the core's
 // queue of stores.
-
-constexpr int kUnitTiles = 2;  // of tokens
 
 template <int n_tiles>
 struct alignas(64) UnitSums {
   int32_t tile[n_tiles][kTileRows][16];
 };
+
+// What K-quants are made of on tiles: the f32 value of sums from tile `first` of memory on, and products, each with the weights
+// of a tile instruction's k.
+struct OneByte {
+  static constexpr int kPlanes = 1, kTileK = 64;
+  template <class Panel>
+  static const uint8_t* line(const Panel& panel, int, int64_t step) {
+    return panel.q[step * 16];
+  }
+  template <int sum, int act, int weights, int plane>
+  static void dot() {
+    tile_dot<sum, act, weights, true, false>();
+  }
+  template <int n>
+  static F32x16 value(const UnitSums<n>& sums, int first, int row, I32x16 offset) {
+    return to_f32(add(load(sums.tile[first][row]), offset));
+  }
+};
+struct TwoBytes {
+  static constexpr int kPlanes = 2, kTileK = 64;
+  template <class Panel>
+  static const uint8_t* line(const Panel& panel, int plane, int64_t step) {
+    return panel.q[plane][step * 16];
+  }
+  template <int sum, int act, int weights, int plane>
+  static void dot() {
+    tile_dot<sum, act, weights, true, plane == 1>();
+  }
+  template <int n>
+  static F32x16 value(const UnitSums<n>& sums, int first, int row, I32x16) {
+    return to_f32(add(load(sums.tile[first][row]), shift_left<8>(load(sums.tile[first + 1][row]))));
+  }
+};
+struct Halves {
+  static constexpr int kPlanes = 1, kTileK = 32;
+  template <class Panel>
+  static const uint8_t* line(const Panel& panel, int, int64_t step) {
+    return panel.q[step * 16];
+  }
+  template <int sum, int act, int weights, int plane>
+  static void dot() {
+    tile_dot_f16<sum, act, weights>();
+  }
+  template <int n>
+  static F32x16 value(const UnitSums<n>& sums, int first, int row, I32x16) {
+    return as_f32(load(sums.tile[first][row]));
+  }
+};
+
+/// A unit of K-quants is a group of R panels and T tiles of tokens. Its sums stay in tiles until the first products of the next
+/// unit: sum (t R + r) kPlanes + plane. F: the format's traits; Numbers: one of those above.
+template <class F, class Numbers, class Panel, int R, int T>
+struct GroupUnits {
+  static_assert(F::kGroup % Numbers::kTileK == 0);
+  static constexpr int kPlanes = Numbers::kPlanes, kSums = T * R * kPlanes, kSteps = F::kGroup / Numbers::kTileK;
+  static constexpr int kRecordBytes = kTileRows * F::kAct.token_bytes();
+  static constexpr int kTokens = T * kTileRows, kPairs = Panel::kMin ? F::kGroup / Panel::kSub / 2 : 0;
+  static_assert(kSums <= kActTile && R * kPlanes <= 2 && T <= 2);
+  using Sums = UnitSums<kSums>;
+
+  struct Unit {
+    const Panel* panel = nullptr;
+    const std::byte* record = nullptr;
+    float* acc = nullptr;
+    int64_t stride = 0, part = 0;
+  };
+
+  /// What all tokens of a unit share. (Arrays of their own: inside a struct GCC leaves them in memory.)
+  using Floats = F32x16[R];
+  using Pairs = I32x16[R][kPairs + 1];
+  [[gnu::always_inline]] static void load_rows(const Unit& unit, Floats& d, Floats& m, Pairs& pair) {
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      d[r] = load(unit.panel[r].d);
+      if constexpr (Panel::kMin) {
+        m[r] = load(unit.panel[r].m);
+        PHIAL_UNROLL
+        for (int i = 0; i < kPairs; ++i) pair[r][i] = load(unit.panel[r].min_pairs[unit.part * kPairs + i]);
+      }
+    }
+  }
+
+  /// The float operations of token t of a unit.
+  [[gnu::always_inline]] static void finish(const Unit& unit, const Floats& d, const Floats& m, const Pairs& pair, const Sums& sums,
+                                            int t) {
+    const int tile = t / kTileRows, row = t % kTileRows;
+    const TileToken token(F::kAct, unit.record + tile * kRecordBytes, row);
+    const F32x16 scale = token.scale(unit.part, 0);
+    I32x16 offset = zero_i32(), aux[kPairs + 1];
+    if constexpr (F::kOffset != 0) offset = token.aux_dword(unit.part, 0);
+    PHIAL_UNROLL
+    for (int i = 0; i < kPairs; ++i) aux[i] = token.aux_dword(unit.part * kPairs + i, 0);
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) {
+      F32x16 value = mul(Numbers::value(sums, (tile * R + r) * kPlanes, row, offset), d[r]);
+      if constexpr (Panel::kMin) {
+        I32x16 mins = dot_words(pair[r][0], aux[0]);
+        PHIAL_UNROLL
+        for (int i = 1; i < kPairs; ++i) mins = dot_words(mins, pair[r][i], aux[i]);
+        value = fma(to_f32(mins), m[r], value);
+      }
+      float* const acc = unit.acc + t * unit.stride + r * 16;
+      store(acc, fma(value, scale, load(acc)));
+    }
+  }
+
+  template <int i = 0>
+  static void store_sums(Sums& sums) {
+    if constexpr (i < kSums) tile_store<i>(sums.tile[i], 64), store_sums<i + 1>(sums);
+  }
+
+  /// Product i of step `step`; before it the tiles it needs are loaded, or the sum of the unit before is stored.
+  template <int i, bool has_before>
+  static void multiply_one(const Unit& unit, int64_t step, bool first, Sums& sums_before) {
+    constexpr int t = i / (R * kPlanes), w = i % (R * kPlanes);
+    const int64_t k = unit.part * kSteps + step;
+    if constexpr (w == 0) tile_load<kActTile + t>(unit.record + t * kRecordBytes + k * (kTileRows * 64), 64);
+    if constexpr (t == 0) tile_load<kWeightTile + w>(Numbers::line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
+    if (first) {
+      if constexpr (has_before) tile_store<i>(sums_before.tile[i], 64);
+      tile_zero<i>();
+    }
+    Numbers::template dot<i, kActTile + t, kWeightTile + w, w % kPlanes>();
+  }
+
+  /// The products of a step, slot(i) after each, i counted over all of a unit.
+  template <bool has_before, class Slot>
+  [[gnu::always_inline]] static void multiply_step(const Unit& unit, int step, bool first, Sums& sums_before, Slot slot) {
+    multiply_one<0, has_before>(unit, step, first, sums_before), slot(step * kSums);
+    if constexpr (kSums > 1) multiply_one<1, has_before>(unit, step, first, sums_before), slot(step * kSums + 1);
+    if constexpr (kSums > 2) multiply_one<2, has_before>(unit, step, first, sums_before), slot(step * kSums + 2);
+    if constexpr (kSums > 3) multiply_one<3, has_before>(unit, step, first, sums_before), slot(step * kSums + 3);
+  }
+
+  /// A unit; a share of the tokens of the unit before after each product from the second step on.
+  template <bool has_before>
+  static void multiply(Unit unit, Unit before, Sums& sums_before) {
+    Floats d, m;
+    Pairs pair;
+    if (has_before) load_rows(before, d, m, pair);
+    constexpr int n_slots = (kSteps - 1) * kSums, each = (kTokens + n_slots - 1) / n_slots;
+    const auto slot = [&](int i) __attribute__((always_inline)) {
+      if (!has_before || i < kSums) return;
+      const int begin = (i - kSums) * each, end = begin + each < kTokens ? begin + each : kTokens;
+      PHIAL_UNROLL
+      for (int t = begin; t < end; ++t) finish(before, d, m, pair, sums_before, t);
+    };
+    PHIAL_UNROLL
+    for (int step = 0; step < kSteps; ++step) multiply_step<has_before>(unit, step, step == 0, sums_before, slot);
+  }
+  static void finish_all(const Unit& unit, const Sums& sums) {
+    Floats d, m;
+    Pairs pair;
+    load_rows(unit, d, m, pair);
+    for (int t = 0; t < kTokens; ++t) finish(unit, d, m, pair, sums, t);
+  }
+
+  /// A unit whose f32 sums may pass 2^24, where they stop being exact: those of each of kRuns runs of steps cannot, and they are
+  /// added as integers.
+  static void multiply_in_runs(const Unit& unit) {
+    constexpr int span = F::kAct.sum_span * 128, kRuns = span * (F::kGroup / 2) <= F::kAct.sum_limit ? 2 : 4;
+    static_assert(kSteps % kRuns == 0 && span * (F::kGroup / kRuns) <= F::kAct.sum_limit);
+    Sums sums[kRuns];
+    for (int run = 0; run < kRuns; ++run) {
+      for (int step = 0; step < kSteps / kRuns; ++step)
+        multiply_step<false>(unit, run * (kSteps / kRuns) + step, step == 0, sums[run], [](int) {});
+      store_sums(sums[run]);
+    }
+    for (int i = 0; i < kSums; ++i)
+      for (int row = 0; row < kTileRows; ++row) {
+        I32x16 sum = zero_i32();
+        for (int run = 0; run < kRuns; ++run) sum = add(sum, to_i32(as_f32(load(sums[run].tile[i][row]))));
+        store(sums[0].tile[i][row], as_i32(to_f32(sum)));
+      }
+    finish_all(unit, sums[0]);
+  }
+  static bool may_exceed(const std::byte* record) {
+    if constexpr (F::kAct.sum_span == 0) return false;
+    int32_t flags[kTileRows], any = 0;
+    for (int t = 0; t < T; ++t) {
+      const TileToken token(F::kAct, record + t * kRecordBytes, 0);
+      __builtin_memcpy(flags, token.aux + (F::kAct.n_aux - 1) * (kTileRows * 4), sizeof flags);
+      for (const int32_t flag : flags) any |= flag;
+    }
+    return any != 0;
+  }
+
+  /// All units of n_panels panels and n_tiles tiles, whole ones.
+  static void multiply_all(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, int64_t stride) {
+    Sums sums;
+    Unit before;
+    bool has_before = false;
+    for (int tile = 0; tile < n_tiles; tile += T) {
+      const bool in_runs = may_exceed(act + tile * kRecordBytes);
+      for (int r = 0; r < n_panels; r += R)
+        for (int part = 0; part < kChunkK / F::kGroup; ++part) {
+          const Unit unit{panels + r, act + tile * kRecordBytes, acc + tile * kTileRows * stride + r * 16, stride, part};
+          if constexpr (F::kAct.sum_span != 0)
+            if (in_runs) {
+              if (has_before) store_sums(sums), finish_all(before, sums);
+              has_before = false;
+              multiply_in_runs(unit);
+              continue;
+            }
+          has_before ? multiply<true>(unit, before, sums) : multiply<false>(unit, before, sums);
+          before = unit, has_before = true;
+        }
+    }
+    if (has_before) store_sums(sums), finish_all(before, sums);
+  }
+};
+
+/// All units of a block of rows: pairs of tiles, then the last one alone.
+template <class F, class Numbers, int R, class Panel>
+void multiply_panels(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc) {
+  constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
+  const int64_t stride = n_panels * 16;
+  const int n_paired = n_tiles / 2 * 2;
+  GroupUnits<F, Numbers, Panel, R, 2>::multiply_all(panels, n_panels, act, n_paired, acc, stride);
+  GroupUnits<F, Numbers, Panel, R, 1>::multiply_all(panels, n_panels, act + n_paired * record_bytes, n_tiles - n_paired,
+                                                    acc + n_paired * kTileRows * stride, stride);
+}
+template <class F, class Numbers, class Panel>
+void multiply_groups(const Panel* panels, int n_panels, const std::byte* act, int n_tokens, float* acc) {
+  const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
+  if (Numbers::kPlanes == 1 && n_panels == 2)
+    multiply_panels<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc);
+  else
+    multiply_panels<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc);
+}
 
 /// Part `part` of the chunk of n_panels panels, times n_tiles records from `record` on, to be added to acc.
 template <class Panel>
@@ -79,86 +338,6 @@ struct TileUnit {
   float* acc = nullptr;
   int64_t stride = 0, part = 0;
   int n_tiles = 0, n_panels = 0, n_blocks = 0;
-};
-
-/// Loads of activations (tiles t of the unit), then of weights, each followed by its products with all tiles of tokens.
-template <class F, int T, class Panel>
-inline void load_acts(const TileUnit<Panel>& unit, int64_t k) {
-  constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
-  tile_load<kActTile>(unit.record + k * (kTileRows * 64), 64);
-  if constexpr (T == 2) tile_load<kActTile + 1>(unit.record + record_bytes + k * (kTileRows * 64), 64);
-}
-template <int T>
-inline void dot_low(const uint8_t* line) {
-  tile_load<kWeightTile>(line, 64);
-  tile_dot<0, kActTile, kWeightTile, true, false>();
-  if constexpr (T == 2) tile_dot<1, kActTile + 1, kWeightTile, true, false>();
-}
-template <int T>
-inline void dot_high(const uint8_t* line) {
-  tile_load<kWeightTile + 1>(line, 64);
-  tile_dot<2, kActTile, kWeightTile + 1, true, true>();
-  if constexpr (T == 2) tile_dot<3, kActTile + 1, kWeightTile + 1, true, true>();
-}
-
-/// K-quants: a unit is a group of one panel and two tiles of tokens; sums of the low plane in tiles 0 and 1, of the high in 2
-/// and 3.
-template <class F, int n_planes>
-struct GroupUnits {
-  static_assert(F::kGroup % 64 == 0);
-  static constexpr int kTokenTiles = kUnitTiles, kPanels = 1;
-  using Sums = UnitSums<2 * kUnitTiles>;
-  static constexpr int parts(int) { return kChunkK / F::kGroup; }
-  static constexpr int kSteps = F::kGroup / 64, kSlots = kSteps * n_planes;
-  static constexpr int kAtOnce = 8;  // tokens whose values lie in registers
-
-  /// The float operations of tokens first to first + kAtOnce of a unit.
-  template <class Panel>
-  static void finish(const TileUnit<Panel>& unit, const Sums& sums, int64_t first) {
-    const int64_t tile = first / kTileRows, row = first % kTileRows;
-    const int32_t *const low = sums.tile[tile][row], *const high = sums.tile[kUnitTiles + tile][row];
-    const TileToken token(unit.record + tile * (kTileRows * F::kAct.token_bytes()), F::kGroup, row);
-    I32x16 sum[kAtOnce];
-    PHIAL_UNROLL
-    for (int i = 0; i < kAtOnce; ++i) {
-      sum[i] = load(low + i * 16);
-      if constexpr (n_planes == 2) sum[i] = add(sum[i], shift_left<8>(load(high + i * 16)));
-      if constexpr (n_planes == 1 && F::kOffset != 0) sum[i] = add(sum[i], token.aux_dword(unit.part, i));
-    }
-    end_group<F>(*unit.panel, sum, token, unit.part, unit.acc + first * unit.stride, unit.stride);
-  }
-
-  template <bool whole, class Panel>
-  static void multiply(const TileUnit<Panel>& unit, Sums& sums, const TileUnit<Panel>& before, const Sums& sums_before) {
-    constexpr int T = whole ? 2 : 1;
-    constexpr int slot_tokens = kUnitTiles * kTileRows / kSlots;
-    const int64_t n_before = before.n_tiles * kTileRows;
-    const auto slot = [&](int i) {
-      for (int64_t t = i * slot_tokens; t < (i + 1) * slot_tokens && t < n_before; t += kAtOnce) finish(before, sums_before, t);
-    };
-    tile_zero<0>();
-    if constexpr (T == 2) tile_zero<1>();
-    if constexpr (n_planes == 2) tile_zero<2>();
-    if constexpr (n_planes == 2 && T == 2) tile_zero<3>();
-    PHIAL_UNROLL
-    for (int step = 0; step < kSteps; ++step) {
-      const int64_t k = unit.part * kSteps + step;
-      load_acts<F, T>(unit, k);
-      if constexpr (n_planes == 1) {
-        dot_low<T>(unit.panel->q[k * 16]);
-        slot(step);
-      } else {
-        dot_low<T>(unit.panel->q[0][k * 16]);
-        slot(2 * step);
-        dot_high<T>(unit.panel->q[1][k * 16]);
-        slot(2 * step + 1);
-      }
-    }
-    tile_store<0>(sums.tile[0], 64);
-    if constexpr (T == 2) tile_store<1>(sums.tile[1], 64);
-    if constexpr (n_planes == 2) tile_store<2>(sums.tile[2], 64);
-    if constexpr (n_planes == 2 && T == 2) tile_store<3>(sums.tile[3], 64);
-  }
 };
 
 /// Blocks of 32: a unit is four blocks of two panels and one tile of tokens; sums of block b and panel r in tile 2 b + r of
@@ -173,7 +352,7 @@ struct BlockUnits {
 
   template <int R, class Panel>
   static void finish_panels(const TileUnit<Panel>& unit, const Sums& sums, int64_t first) {
-    const TileToken token(unit.record, F::kGroup, first);
+    const TileToken token(F::kAct, unit.record, first);
     F32x16 total[kAtOnce][R];
     PHIAL_UNROLL
     for (int i = 0; i < kAtOnce; ++i) PHIAL_UNROLL
@@ -267,31 +446,48 @@ void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::
   for (int64_t t = 0; t < before.n_tiles * kTileRows; t += Units::kAtOnce) Units::finish(before, sums[1 - parity], t);
 }
 
+/// Whether levels times scales are integers that f16 holds, and tiles may multiply f16.
+template <class F>
+constexpr bool as_halves(bool f16_tiles) {
+  return f16_tiles && F::kOffset == 0 && F::kMaxWeight * F::kMaxScale <= 2048;
+}
+
 /// How a format's panels are multiplied on tiles; none for floats.
-template <class F, class Panel = typename F::Panel>
+template <class F, bool f16_tiles, class Panel = typename F::Panel>
 struct TileProducts {
   static constexpr bool kExists = false;
 };
-template <class F, int kSub, bool kMin>
-struct TileProducts<F, SubBlockPanel<kSub, kMin>> {
-  static constexpr bool kExists = true;
-  using Panel = PlanesPanel<kSub, kMin>;
+template <class F, bool f16_tiles, int kSub, bool kMin>
+struct TileProducts<F, f16_tiles, SubBlockPanel<kSub, kMin>> {
+  static constexpr bool kExists = true, kHalves = as_halves<F>(f16_tiles);
+  using Panel = std::conditional_t<kHalves, HalvesPanel<kSub, kMin>, PlanesPanel<kSub, kMin>>;
+  static constexpr ActLayout act() {
+    ActLayout layout = tile_layout(act_layout(F::kGroup, kMin ? F::kAct.aux : ActAux::none, 0));
+    if (!kHalves) return layout;
+    layout.values = ActValues::i8_as_f16;
+    constexpr int span = F::kMaxWeight * F::kMaxScale, exact = 1 << 24;  // integers up to which f32 has all
+    return span * F::kGroup * 128 <= exact ? layout : with_sum_flag(layout, F::kGroup, span, exact);
+  }
   struct Traits {
     static constexpr int kGroup = F::kGroup, kOffset = 0;  // the offset is in the planes
-    static constexpr ActLayout kAct = tile_layout(act_layout(F::kGroup, kMin ? F::kAct.aux : ActAux::none, 0));
+    static constexpr ActLayout kAct = act();
   };
-  static constexpr ActLayout kAct = Traits::kAct;
+  static constexpr ActLayout kAct = act();
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
     SubBlockPanel<kSub, kMin> levels;
     F::unpack(lines, halves, n_blocks, levels);
-    fold_scales<F::kOffset>(levels, *reinterpret_cast<Panel*>(panel));
+    if constexpr (kHalves)
+      fold_scales(levels, *reinterpret_cast<Panel*>(panel));
+    else
+      fold_scales<F::kOffset>(levels, *reinterpret_cast<Panel*>(panel));
   }
   static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
-    multiply_units<Traits, GroupUnits<Traits, 2>>(reinterpret_cast<const Panel*>(panels), n_panels, 1, act, n_tokens, acc);
+    using Numbers = std::conditional_t<kHalves, Halves, TwoBytes>;
+    multiply_groups<Traits, Numbers>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc);
   }
 };
-template <class F, int kSub, bool kMin>
-struct TileProducts<F, FoldedPanel<kSub, kMin>> {
+template <class F, bool f16_tiles, int kSub, bool kMin>
+struct TileProducts<F, f16_tiles, FoldedPanel<kSub, kMin>> {
   static constexpr bool kExists = true;
   using Panel = FoldedPanel<kSub, kMin>;
   struct Traits {
@@ -303,12 +499,12 @@ struct TileProducts<F, FoldedPanel<kSub, kMin>> {
     F::unpack(lines, halves, n_blocks, *reinterpret_cast<Panel*>(panel));
   }
   static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
-    multiply_units<Traits, GroupUnits<Traits, 1>>(reinterpret_cast<const Panel*>(panels), n_panels, 1, act, n_tokens, acc);
+    multiply_groups<Traits, OneByte>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc);
   }
 };
 /// Tiles take signed levels as well, so that no offset is left for the sums.
-template <class F, bool kMin>
-struct TileProducts<F, BlockPanel<kMin>> {
+template <class F, bool f16_tiles, bool kMin>
+struct TileProducts<F, f16_tiles, BlockPanel<kMin>> {
   static constexpr bool kExists = true;
   using Panel = BlockPanel<kMin>;
   struct Traits {
@@ -330,11 +526,11 @@ struct TileProducts<F, BlockPanel<kMin>> {
 };
 
 /// What multiplies 16 tokens and more of a format; without kernels where tiles do not serve it.
-template <DType D>
+template <DType D, bool f16_tiles>
 constexpr LinearFormat tile_format() {
   if constexpr (requires { sizeof(FormatKernels<D>); }) {
     using F = FormatKernels<D>;
-    using Tiles = TileProducts<F>;
+    using Tiles = TileProducts<F, f16_tiles>;
     if constexpr (Tiles::kExists) {
       LinearFormat format{D, F::kPack, Tiles::kAct, Tiles::kAct, sizeof(typename Tiles::Panel), Tiles::unpack, Tiles::multiply};
       format.enter = tile_configure < F::kGroup == 32 ? 32 : 64 > ;
@@ -414,9 +610,10 @@ struct Bf16Tiles {
 };
 
 /// The kernels of `base` with tiles for 16 tokens and more, and bf16 weights on tiles throughout.
-inline LinearKernels tile_kernels(const LinearKernels& base) {
+template <bool f16_tiles>
+LinearKernels tile_kernels(const LinearKernels& base) {
   static constexpr LinearFormat tiles[] = {
-#define X(name, text, id, values, bytes, group) tile_format<DType::name>(),
+#define X(name, text, id, values, bytes, group) tile_format<DType::name, f16_tiles>(),
 #include "tensor/formats.def"
 #undef X
   };

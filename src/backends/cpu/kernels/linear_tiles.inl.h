@@ -1,6 +1,6 @@
 // The tile kernels: R panels of 16 rows times T tokens over one chunk, one per way of scaling. A format names its panel
 // type and constants; which tile kernel multiplies it follows from the panel type. All integers are exact: with levels
-// of at most 255, scales of at most 128 and 256 activations of at most 127 the sums stay below 2^31.
+// of at most 255, scales of at most 128 and 256 activations of at most 128 the sums stay below 2^31.
 
 /// What of a format the tile kernels depend on; formats that agree here share their code.
 template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_, int kWordSteps_, int kFlagRow_>
@@ -10,7 +10,7 @@ struct TileTraits {
   static constexpr bool kOffset = kOffset_;       // integer sums start from the activations' aux dwords
   static constexpr bool kWide = kWide_;           // levels above 127
   static constexpr int kWordSteps = kWordSteps_;  // steps whose sums fit 16 bits; 0 = sums have 32 bits from the start
-  static constexpr int kFlagRow = kFlagRow_;      // aux dword that says whether sums of sub-blocks fit 16 bits; -1 = none
+  static constexpr int kFlagRow = kFlagRow_;      // aux dword that says whether sums of sub-blocks may exceed 16 bits; -1 = none
 };
 
 /// Where step `step` of token t lies among the dwords of a record of n tokens.
@@ -160,11 +160,11 @@ inline void start_sums(const ActRecord<T>& act, int64_t i, I32x16 (&sum)[R][T]) 
 /// Whether the sums of sub-blocks of all tokens fit 16 bits.
 template <class F, int T>
 inline bool parts_fit_words(const ActRecord<T>& act) {
-  int32_t flags[T], all = 1;
+  int32_t flags[T], any = 0;
   __builtin_memcpy(flags, act.aux + F::kFlagRow * T * 4, sizeof flags);
   PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) all &= flags[t];
-  return all != 0;
+  for (int t = 0; t < T; ++t) any |= flags[t];
+  return any == 0;
 }
 
 /// Sub-blocks whose sums fit 16 bits, two at a time: the first's sum is moved to the high half before the second is added to the
@@ -374,7 +374,7 @@ template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
   using Panel = typename F::Panel;
   using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
-                            word_steps(F::kMaxWeight), F::kAct.word_span != 0 ? F::kAct.n_aux - 1 : -1>;
+                            word_steps(F::kMaxWeight), F::kAct.sum_span != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
   if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
   if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
@@ -527,10 +527,14 @@ constexpr ActLayout act_layout(int group, ActAux aux, int offset) {
                     : aux == ActAux::offset16                                                  ? 16
                     : aux == ActAux::offset_group                                              ? kChunkK / group
                                                                                                : 0;
-  return {kChunkK, group, aux, offset, n_aux};
+  return {kChunkK, ActValues::i8, group, aux, offset, n_aux};
 }
-/// With the dword that says whether sums of sub-blocks fit 16 bits, for instruction sets that use it.
-constexpr ActLayout with_word_flag(ActLayout layout, int sub_block, int span) {
-  if (kWordParts) layout.word_values = sub_block, layout.word_span = span, ++layout.n_aux;
+/// With the dword that says whether sums of n products may exceed the limit.
+constexpr ActLayout with_sum_flag(ActLayout layout, int n, int span, int limit) {
+  layout.sum_values = n, layout.sum_span = span, layout.sum_limit = limit, ++layout.n_aux;
   return layout;
+}
+/// Whether sums of sub-blocks may exceed 16 bits, for instruction sets that ask.
+constexpr ActLayout with_word_flag(ActLayout layout, int sub_block, int span) {
+  return kWordParts ? with_sum_flag(layout, sub_block, span, 32767) : layout;
 }
