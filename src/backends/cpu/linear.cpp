@@ -13,6 +13,10 @@
 #include "backends/cpu/packed_matrix.h"
 #include "base/fail.h"
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 namespace phial::cpu {
 
 namespace {
@@ -20,6 +24,19 @@ namespace {
 constexpr int64_t kAlign = 64;
 
 int64_t aligned(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+
+/// Large results are written past the caches, which would first read what is overwritten. Whole lines; followed, before other
+/// threads read them, by finish_lines().
+constexpr int64_t kStreamedBytes = 1 << 20;
+#if defined(__x86_64__)
+void stream_line(float* to, const float* from) {
+  for (int r = 0; r < kPanelRows; r += 4) _mm_stream_ps(to + r, _mm_loadu_ps(from + r));
+}
+void finish_lines() { _mm_sfence(); }
+#else
+void stream_line(float* to, const float* from) { std::memcpy(to, from, kPanelRows * sizeof(float)); }
+void finish_lines() {}
+#endif
 
 const PackedMatrix& packed(const Weight& w) { return static_cast<const PackedMatrix&>(*w.storage); }
 
@@ -117,6 +134,11 @@ struct LinearJob {
     return panel[1] < n_panels() ? 2 : 1;
   }
 
+  bool streams() const {
+    return end != End::add && out.n_rows * out.n_cols * 4 >= kStreamedBytes && out.stride % kPanelRows == 0 &&
+           reinterpret_cast<uintptr_t>(out.data) % kAlign == 0;
+  }
+
   /// Rows of the result lie pages apart: the lines of a later token are asked for while one is written.
   void prefetch_row(int64_t token, int64_t first_row, int64_t n_rows) const {
     constexpr int64_t kAhead = 8;
@@ -129,25 +151,31 @@ struct LinearJob {
   void finish(const OpKernels& ops, const RowBlock* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token,
               int64_t n) const {
     const int64_t block_rows = end == End::swiglu ? kPanelRows : kMaxPanels * kPanelRows;
+    const bool past_caches = streams();
     for (int64_t t = 0; t < n; ++t) {
-      prefetch_row(first_token + t, first_block * block_rows, n_blocks * block_rows);
+      if (!past_caches) prefetch_row(first_token + t, first_block * block_rows, n_blocks * block_rows);
       for (int64_t b = 0; b < n_blocks; ++b) {
         const RowBlock& block = blocks[b];
         float* const to = out.row(first_token + t) + (first_block + b) * block_rows;
         if (end == End::swiglu) {
-          ops.swiglu(to, block.sums[0] + t * block.sum_stride, block.sums[1] + t * block.sum_stride, kPanelRows);
+          float line[kPanelRows];
+          ops.swiglu(past_caches ? line : to, block.sums[0] + t * block.sum_stride, block.sums[1] + t * block.sum_stride, kPanelRows);
+          if (past_caches) stream_line(to, line);
           continue;
         }
         for (int p = 0; p < block.n_panels; ++p)
-          write(to + p * kPanelRows, block.sums[p] + t * block.sum_stride, (first_block + b) * block_rows + p * kPanelRows);
+          write(to + p * kPanelRows, block.sums[p] + t * block.sum_stride, (first_block + b) * block_rows + p * kPanelRows,
+                past_caches);
       }
     }
+    if (past_caches) finish_lines();
   }
 
  private:
   /// A panel's part of one token's result, from row `row` on.
-  void write(float* to, const float* from, int64_t row) const {
+  void write(float* to, const float* from, int64_t row, bool past_caches) const {
     const int64_t n_rows = std::min<int64_t>(kPanelRows, out.n_cols - row);
+    if (n_rows == kPanelRows && !bias && past_caches) return stream_line(to, from);
     if (n_rows == kPanelRows && !bias) {  // whole lines: a constant length, of memory that nothing else names
       float line[kPanelRows];
       std::memcpy(line, from, sizeof line);

@@ -119,10 +119,9 @@ inline void scatter_steps(const int32_t* values, int n, int t, std::byte* out) {
 inline void scatter(const int32_t* values, int count, int n, int t, std::byte* out) {
   for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, values + i, 4);
 }
-/// Values in the layout's runs.
-inline void scatter_runs(const ActLayout& layout, const int32_t* values, int count, int n, int t, std::byte* out) {
-  const int run = layout.run / 4;
-  for (int i = 0; i < count; i += run) __builtin_memcpy(out + (i * n + t * run) * 4, values + i, static_cast<size_t>(layout.run));
+/// Values in runs of 64 bytes, those of AMX tiles.
+inline void scatter_runs(const int32_t* values, int count, int n, int t, std::byte* out) {
+  for (int i = 0; i < count; i += 16) store(reinterpret_cast<int32_t*>(out + (i * n + t * 16) * 4), load(values + i));
 }
 
 inline void quantize_tile(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
@@ -138,7 +137,7 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
         for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
         int32_t dwords[kBf16ChunkK / 2];
         __builtin_memcpy(dwords, halves, sizeof halves);
-        scatter_runs(layout, dwords, kBf16ChunkK / 2, n_slots, t, out);
+        scatter_runs(dwords, kBf16ChunkK / 2, n_slots, t, out);
         continue;
       }
       if (layout.values == ActValues::f32) {
@@ -163,11 +162,11 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
       if (layout.values == ActValues::i8_as_f16) {
         int32_t halves[kChunkK / 2];
         bytes_as_f16(dwords, halves);
-        scatter_runs(layout, halves, kChunkK / 2, n_slots, t, out);
+        scatter_runs(halves, kChunkK / 2, n_slots, t, out);
       } else if (layout.run == 4) {
         scatter_steps(dwords, n, t, out);
       } else {
-        scatter_runs(layout, dwords, kChunkK / 4, n_slots, t, out);
+        scatter_runs(dwords, kChunkK / 4, n_slots, t, out);
       }
       std::byte* const scales_out = out + layout.value_bytes() * n_slots;
       scatter(scales, n_groups, n_slots, t, scales_out);
