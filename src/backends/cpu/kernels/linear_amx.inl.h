@@ -235,7 +235,7 @@ struct GroupUnits {
 
   /// A unit; a share of the tokens of the unit before after each product from the second step on.
   template <bool has_before>
-  static void multiply(Unit unit, Unit before, Sums& sums_before) {
+  [[gnu::always_inline]] static void multiply(Unit unit, Unit before, Sums& sums_before) {
     Floats d, m;
     Pairs pair;
     if (has_before) load_rows(before, d, m, pair);
