@@ -48,7 +48,7 @@ LinearScratchLayout::LinearScratchLayout(const LinearFormat& packed_format, cons
       own_act(n_tokens <= 2 * kTileTokens),
       from_packed(n_tokens <= std::min(format.packed_tokens * format.packed_tiles, 2 * kTileTokens)),
       act_layout(from_packed ? format.packed_act : format.act),
-      run_blocks(from_packed ? 1 : std::clamp<int64_t>(layout.n_panels / kMaxPanels / (4 * n_threads), 1, kMaxRunBlocks)),
+      run_blocks(from_packed ? 1 : std::clamp<int64_t>(layout.n_panels / kMaxPanels / (4 * n_threads), 1, format.run_blocks)),
       tile_tokens(!from_packed                      ? act_layout.tile_tokens()
                   : n_tokens > format.packed_tokens ? (n_tokens + 1) / 2
                                                     : std::max(act_layout.tile_tokens(), format.packed_tokens)),

@@ -22,6 +22,7 @@ inline constexpr int kPanelRows = 16;
 inline constexpr int kTileTokens = 6;
 inline constexpr int kManyTokens = 16;   // from which another kernel may take over
 inline constexpr int kMaxPanels = 2;     // panels a tile kernel takes at once
+inline constexpr int kMaxRunBlocks = 16;  // LinearFormat::run_blocks
 inline constexpr int kChunkK = 256;      // quantized formats
 inline constexpr int kFloatChunkK = 64;  // f32, f16, bf16
 inline constexpr int kBf16ChunkK = 256;  // bf16 with activations rounded to bf16
@@ -102,6 +103,7 @@ struct LinearFormat {
   /// Called by each thread before and after its products, if not nullptr.
   void (*enter)() = nullptr;
   void (*leave)() = nullptr;
+  int run_blocks = 4;     // blocks of rows that pass one chunk's activations while these lie in second-level cache, with their sums
   int packed_tokens = 0;  // that multiply_packed takes, at most
   int packed_tiles = 1;   // that are multiplied so one after another before unpacking pays
 

@@ -46,7 +46,6 @@ class PackedMatrix : public WeightStorage {
 };
 
 inline constexpr int64_t kMaxLinearTokens = 512;  // whose sums are kept at once
-inline constexpr int64_t kMaxRunBlocks = 8;       // blocks of rows that pass one chunk's activations while these lie in L2
 
 /// Scratch memory of one product: the activations (once, or for each thread when they are at most two tiles), and for each thread
 /// its sums, its unpacked panels, when the matrix is not packed room to pack, and when rows are normalized a tile of them.

@@ -19,6 +19,9 @@ struct TileToken {
   I32x16 aux_dword(int64_t i, int64_t t) const { return splat_dword(aux + (i * kTileRows + t) * 4); }
 };
 
+/// Products are fast here, third-level caches slow: one chunk of activations serves many rows, whose sums take half of 2 MiB.
+constexpr int kTileRunBlocks = kMaxRunBlocks;
+
 constexpr ActLayout tile_layout(ActLayout layout) {
   layout.run = 64;
   layout.tile_rows = kTileRows;
@@ -533,6 +536,7 @@ constexpr LinearFormat tile_format() {
     using Tiles = TileProducts<F, f16_tiles>;
     if constexpr (Tiles::kExists) {
       LinearFormat format{D, F::kPack, Tiles::kAct, Tiles::kAct, sizeof(typename Tiles::Panel), Tiles::unpack, Tiles::multiply};
+      format.run_blocks = kTileRunBlocks;
       format.enter = tile_configure < F::kGroup == 32 ? 32 : 64 > ;
       format.leave = tile_release;
       return format;
@@ -629,6 +633,7 @@ LinearKernels tile_kernels(const LinearKernels& base) {
   bf16.multiply = Bf16Tiles::multiply;
   bf16.multiply_packed = Bf16Tiles::multiply_packed;
   bf16.packed_tokens = kTileTokens, bf16.packed_tiles = 1;  // a record is a tile of 16
+  bf16.run_blocks = kTileRunBlocks;
   bf16.enter = tile_configure<64>;
   bf16.leave = tile_release;
   LinearKernels kernels = base;
