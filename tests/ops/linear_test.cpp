@@ -290,6 +290,37 @@ TEST_CASE("matrix product: sums of sub-blocks at the limit of 16 bits") {
       }
 }
 
+TEST_CASE("matrix product: sums at the limit of exact f32 integers") {
+  // Values of one sign and the largest levels and scales: up to some number of the largest values f32 holds the sums of a whole
+  // group exactly, and beyond it only those of its parts; a pair of tiles holds tokens of both kinds or of one.
+  const int64_t n_rows = 40, n_cols = 512, n = 41;
+  for (const std::string& isa : test::isas_here())
+    for (DType dtype : {DType::q4_k, DType::q5_k}) {
+      CAPTURE(std::string(format_info(dtype).text));
+      CAPTURE(isa);
+      auto bytes = random_weight(dtype, n_rows, n_cols, 4);
+      const size_t block = format_info(dtype).block_bytes;
+      for (size_t i = 0; i < bytes.size(); i += block) {
+        std::memset(&bytes[i + 4], 0xFF, block - 4);
+        bytes[i + block - 1] = std::byte{0xF3};  // an odd sum
+      }
+      const auto source = source_of(bytes, dtype, n_rows, n_cols);
+      Runner reference("reference", "", 1), cpu("cpu", isa, 1);
+      const Weight expected_w = reference.load(source), w = cpu.load(source);
+      for (const int run : {60, 66, 67, 70, 130, 138, 139, 140, 256})
+        for (const int apart : {1, 40}) {  // tokens with such values
+          CAPTURE(run);
+          std::vector<float> x(static_cast<size_t>(n * n_cols));
+          for (int64_t t = 0; t < n; ++t)
+            for (int64_t i = 0; i < n_cols; ++i) {
+              const float small = i % 256 == 255 ? 0.3f : 0.0f;
+              x[static_cast<size_t>(t * n_cols + i)] = i % 256 >= run || t % apart != 0 ? small : t % 3 == 0 ? -1.0f : 1.0f;
+            }
+          CHECK(same_bits(product(cpu, w, {}, x, n), product(reference, expected_w, {}, x, n)));
+        }
+    }
+}
+
 TEST_CASE("matrix product: bias and residual") {
   const int64_t n_rows = 40, n_cols = 256, n = 8;
   const auto bytes = random_weight(DType::q4_k, n_rows, n_cols, 1), bias_bytes = random_weight(DType::f32, 1, n_rows, 2);

@@ -1,5 +1,6 @@
 // The reference's matrix products against double: float weights as they are; block formats against their decoded weights
 // and the int8 activations. The integer views of the blocks against the float decode.
+#include <algorithm>
 #include <cmath>
 
 #include "ops/devices.h"
@@ -70,6 +71,30 @@ TEST_CASE("activations: int8 groups within half a step, zeros for groups without
   }
 }
 
+TEST_CASE("activations: long groups use all of int8, the largest value at -128") {
+  for (const float sign : {1.0f, -1.0f})
+    for (const float other : {0.2f, 0.98f, 0.995f, 1.0f}) {  // of the largest, on the other side
+      CAPTURE(sign);
+      CAPTURE(other);
+      auto x = normal_values(256, 42);
+      for (float& v : x) v = std::clamp(v, -0.15f, 0.15f);
+      x[7] = 3 * sign, x[100] = -3 * sign * other;
+      int8_t q[256];
+      const float s = quantize_long_group(x.data(), 256, q);
+      // Of two that are as large the positive one counts.
+      const bool first = other < 1 || sign > 0;
+      CHECK(q[first ? 7 : 100] == -128);
+      CHECK(q[first ? 100 : 7] == (other < 0.5f ? 26 : other < 0.99f ? 126 : 127));
+      CHECK(std::signbit(s) == (first ? sign > 0 : sign < 0));
+      for (int i = 0; i < 256; ++i)
+        if (i != 7 && i != 100) CHECK(std::abs(x[i] - static_cast<double>(q[i]) * s) <= 0.5001 * std::abs(s));
+    }
+  int8_t q[40];
+  const std::vector<float> nothing(40, 1e-31f);
+  quantize_long_group(nothing.data(), 40, q);
+  CHECK(std::all_of(q, q + 40, [](int8_t v) { return v == 0; }));
+}
+
 TEST_CASE("reference linear against double") {
   for (const DType dtype : kAllDTypes) {
     const FormatInfo& info = format_info(dtype);
@@ -91,7 +116,7 @@ TEST_CASE("reference linear against double") {
         for (int64_t k0 = 0; k0 < n_cols; k0 += group) {
           std::vector<int8_t> q(group);
           const int64_t n = std::min(group, n_cols - k0);
-          const float s = quantize_group(&x[t * n_cols + k0], n, q.data());
+          const float s = (group > kShortGroup ? quantize_long_group : quantize_group)(&x[t * n_cols + k0], n, q.data());
           for (int64_t i = 0; i < n; ++i) seen[t * n_cols + k0 + i] = static_cast<double>(q[i]) * s;
         }
       }

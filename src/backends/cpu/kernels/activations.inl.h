@@ -137,7 +137,10 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
         for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
         int32_t dwords[kBf16ChunkK / 2];
         __builtin_memcpy(dwords, halves, sizeof halves);
-        scatter_runs(dwords, kBf16ChunkK / 2, n_slots, t, out);
+        if (layout.run == 4)
+          scatter(dwords, kBf16ChunkK / 2, n_slots, t, out);
+        else
+          scatter_runs(dwords, kBf16ChunkK / 2, n_slots, t, out);
         continue;
       }
       if (layout.values == ActValues::f32) {

@@ -94,10 +94,11 @@ struct QueryBlock {
   const float* query_scale;
   int n;
   int begin[kBlockRows], end[kBlockRows];            // visible slots
-  float carry[kBlockRows];                           // exp(old max - new max)
+  alignas(64) float carry[kBlockRows];               // exp(old max - new max)
   alignas(64) float s[kBlockRows][kTile];            // scores, then probabilities
   alignas(64) int16_t weight[kBlockQueries][kTile];  // probabilities times scales of an i16 cache, as integers
-  float weight_scale[kBlockRows];
+  alignas(64) float weight_scale[kBlockRows];
+  alignas(64) float row_top[kBlockRows][16] = {}, row_sum[kBlockRows][16] = {};  // lanes that rows are to be reduced from
 };
 
 /// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys.
@@ -221,29 +222,6 @@ void add_all_words(const QueryBlock& block, const ValuesI16& values, float* acc_
   });
 }
 
-/// The weights of values as integers: probability times the value's scale, of the visible slots. put(i, words) stores those of
-/// query i.
-template <typename Put>
-inline void set_weights(QueryBlock& block, const float* scales, Put put) {
-  for (int i = 0; i < block.n; ++i) {
-    F32x16 weight[kTileVectors];
-    F32x16 top = zero_f32();
-    PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) {
-      weight[v] =
-          where_visible(mul(load(&block.s[i][16 * v]), load(scales + 16 * v)), zero_f32(), v, block.begin[i], block.end[i]);
-      top = max(top, weight[v]);
-    }
-    const float highest = max_lanes(top);
-    const F32x16 inverse = splat(highest < kSmallestGroup ? 0.0f : kMaxProbability / highest);
-    block.weight_scale[i] = highest / kMaxProbability;
-    I32x16 words[kTileVectors];
-    PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) words[v] = to_i32(mul(weight[v], inverse));
-    put(i, words);
-  }
-}
-
 template <int kQueries, typename Keys>
 void all_scores(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
   if constexpr (kF32x16Registers >= 32) {
@@ -296,37 +274,79 @@ void add_all_values(const float (*p)[kTile], const Values& values, float* acc_ro
   if (n_vectors * 16 < values.head_dim) add_last_values<kQueries>(p, values, acc_row, stride, carry, begin, end, n_vectors * 16);
 }
 
-/// Scores to probabilities; moves max and sum of each query on, and leaves the carry for its values.
-inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t row) {
-  alignas(64) float m[16] = {}, old[16] = {};
+// The softmax of a block in passes over its rows, so that what a row is reduced to is had for all rows together.
+
+/// Scores to probabilities, and these, of an i16 cache, times the values' scales (scales: nullptr = none). Moves max and sum of
+/// each query on, and leaves the carry for its values. whole: all queries see all slots.
+template <bool whole>
+inline void softmax_rows(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales) {
+  const auto sees = [&block](int i) { return whole || block.begin[i] < block.end[i]; };
+  alignas(64) float old_max[kBlockRows] = {}, old_sum[kBlockRows] = {}, m[kBlockRows], sum[kBlockRows];
   for (int i = 0; i < block.n; ++i) {
-    const int begin = block.begin[i], end = block.end[i];
-    if (begin >= end) continue;
-    F32x16 highest = splat(-__builtin_inff());
-    for (int v = 0; v < kTileVectors; ++v) {
-      F32x16 x = mul(load(&block.s[i][16 * v]), splat(task.scale));
-      if (task.softcap > 0) x = mul(splat(task.softcap), tanh(div(x, splat(task.softcap))));
-      x = where_visible(x, splat(-__builtin_inff()), v, begin, end);
-      highest = max(highest, x);
-      store(&block.s[i][16 * v], x);
+    old_max[i] = task.state.max(row + i), old_sum[i] = task.state.sum(row + i);
+    F32x16 highest = splat(old_max[i]);
+    if (sees(i)) {
+      PHIAL_UNROLL
+      for (int v = 0; v < kTileVectors; ++v) {
+        F32x16 x = mul(load(&block.s[i][16 * v]), splat(task.scale));
+        if (task.softcap > 0) x = mul(splat(task.softcap), tanh(div(x, splat(task.softcap))));
+        if constexpr (!whole) x = where_visible(x, splat(-__builtin_inff()), v, block.begin[i], block.end[i]);
+        highest = max(highest, x);
+        store(&block.s[i][16 * v], x);
+      }
     }
-    const float top = max_lanes(highest);
-    old[i] = task.state.max(row + i);
-    m[i] = top > old[i] ? top : old[i];
+    store(block.row_top[i], highest);
   }
-  alignas(64) float carry[16];
-  store(carry, exp_not_positive(sub(load(old), load(m))));  // 1 for queries that see nothing here
+  const F32x16 top = max_of_rows(block.row_top), old = load(old_max);
+  store(m, top);
+  // 1 for queries that have seen nothing yet and see nothing here: their maximum is -infinity.
+  const F32x16 carry = exp_not_positive(select(less(old, top), sub(old, top), zero_f32()));
+  store(block.carry, carry);
   for (int i = 0; i < block.n; ++i) {
-    block.carry[i] = carry[i];
-    if (block.begin[i] >= block.end[i]) continue;
-    F32x16 sum = zero_f32();
-    for (int v = 0; v < kTileVectors; ++v) {
-      const F32x16 p = exp_not_positive(sub(load(&block.s[i][16 * v]), splat(m[i])));
-      sum = add(sum, p);
-      store(&block.s[i][16 * v], p);
+    F32x16 total = zero_f32(), highest = zero_f32();
+    if (sees(i)) {
+      PHIAL_UNROLL
+      for (int v = 0; v < kTileVectors; ++v) {
+        F32x16 p = exp_not_positive(sub(load(&block.s[i][16 * v]), splat(m[i])));
+        total = add(total, p);
+        if (scales) {
+          p = mul(p, load(scales + 16 * v));
+          if constexpr (!whole) p = where_visible(p, zero_f32(), v, block.begin[i], block.end[i]);
+          highest = max(highest, p);
+        }
+        store(&block.s[i][16 * v], p);
+      }
+    } else if (scales) {
+      PHIAL_UNROLL
+      for (int v = 0; v < kTileVectors; ++v) store(&block.s[i][16 * v], zero_f32());
     }
-    task.state.max(row + i) = m[i];
-    task.state.sum(row + i) = __builtin_fmaf(task.state.sum(row + i), carry[i], sum_lanes(sum));
+    store(block.row_sum[i], total);
+    store(block.row_top[i], highest);
+  }
+  store(sum, fma(load(old_sum), carry, sums_of_rows(block.row_sum)));
+  for (int i = 0; i < block.n; ++i)
+    if (sees(i)) task.state.max(row + i) = m[i], task.state.sum(row + i) = sum[i];
+}
+
+inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales) {
+  bool whole = true;
+  for (int i = 0; i < block.n; ++i) whole = whole && block.begin[i] == 0 && block.end[i] == kTile;
+  whole ? softmax_rows<true>(block, task, row, scales) : softmax_rows<false>(block, task, row, scales);
+}
+
+/// Softmax with the weights of an i16 cache's values as integers: put(i, words) stores those of query i.
+template <typename Put>
+inline void block_weights(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales, Put put) {
+  block_softmax(block, task, row, scales);
+  alignas(64) float inverse[kBlockRows];
+  const F32x16 highest = max_of_rows(block.row_top);
+  store(inverse, select(less(highest, splat(kSmallestGroup)), zero_f32(), div(splat(kMaxProbability), highest)));
+  store(block.weight_scale, div(highest, splat(kMaxProbability)));
+  for (int i = 0; i < block.n; ++i) {
+    I32x16 words[kTileVectors];
+    PHIAL_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) words[v] = to_i32(mul(load(&block.s[i][16 * v]), splat(inverse[i])));
+    put(i, words);
   }
 }
 
@@ -382,10 +402,6 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
 }
 
 inline void values_with(QueryBlock& block, const ValuesI16& values, const SoftmaxState& state, int64_t row, int begin, int end) {
-  set_weights(block, values.scales, [&block](int i, const I32x16(&words)[kTileVectors]) {
-    PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
-  });
   with_count(block.n,
              [&](auto n) { add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end); });
 }
@@ -484,7 +500,14 @@ inline void attention_split(const AttentionTask& task) {
                                reinterpret_cast<const uint16_t*>(k_page + page_values) + scales_at, head_dim},
                         first_group, end_group);
         }
-        block_softmax(block, task, row);
+        const float* const slot_scales = reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head));
+        if (kv.v_dtype != DType::i16)
+          block_softmax(block, task, row, nullptr);
+        else
+          block_weights(block, task, row, slot_scales, [&block](int i, const I32x16(&words)[kTileVectors]) {
+            PHIAL_UNROLL
+            for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
+          });
         if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
         switch (kv.v_dtype) {  // the cache formats
           case DType::f32:
@@ -495,9 +518,8 @@ inline void attention_split(const AttentionTask& task) {
             break;
           case DType::i16:
             values_with(block,
-                        ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at,
-                                  reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head)), head_dim},
-                        state, row, first, end);
+                        ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at, slot_scales, head_dim}, state, row, first,
+                        end);
             break;
           default:
             values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);

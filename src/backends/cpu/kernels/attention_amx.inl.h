@@ -28,14 +28,21 @@ inline void split_pairs(const int32_t* first, const int32_t* second, uint8_t* lo
   store_line(high, bits_select(low_bytes, shift_right_bits<8>(a), b));
 }
 
-/// What one task keeps in tiles' form: the queries, and one head of a page.
+/// What one task keeps in tiles' form: the queries, and one head of a page. Tiles lie one behind the other as the head's length
+/// asks for: at fixed places the short heads would crowd one half of the first-level cache.
 struct alignas(64) AttentionTiles {
-  static constexpr int kSteps = kTileMostDims / kTileDims;
-  uint8_t query[kMaxQueries / kTileQueries][2][kSteps][kTileRows][64];
-  uint8_t key[kTileVectors][2][kSteps][kTileRows][64];  // by 16 keys
-  uint8_t value[kTileMostDims / 16][2][kTileRows][64];  // by 16 dimensions
-  uint8_t weight[2][kTileRows][64];
+  using Tile = uint8_t[kTileRows][64];
+  static constexpr int kMostSteps = kTileMostDims / kTileDims;
+  Tile queries[kMaxQueries / kTileQueries * 2 * kMostSteps];
+  Tile keys[kTileVectors * 2 * kMostSteps];
+  Tile values[kTileMostDims / 16 * 2];
+  Tile weight[2];
   int32_t sum[2][3][kTileRows][16];  // low x low, the mixed products, high x high; of this part and of the one before
+  int n_steps;                       // tiles of a row of queries or keys
+
+  Tile& query(int block, int plane, int step) { return queries[(block * 2 + plane) * n_steps + step]; }
+  Tile& key(int group, int plane, int step) { return keys[(group * 2 + plane) * n_steps + step]; }  // 16 keys
+  Tile& value(int group, int plane) { return values[group * 2 + plane]; }                           // 16 dimensions
 };
 
 /// Sums of products of planes a (in kActTile and the one behind) and b: tile 0 low x low, 1 mixed, 2 high x high.
@@ -74,9 +81,9 @@ inline void tile_scores(QueryBlock& block, AttentionTiles& tiles, int b, const K
     for (int g = 0; g < kTileVectors; ++g) {
       zero_planes();
       for (int step = begin / kTileDims; step * kTileDims < end; ++step) {
-        tile_load<kActTile>(tiles.query[b][0][step], 64);
-        tile_load<kActTile + 1>(tiles.query[b][1][step], 64);
-        dot_planes(tiles.key[g][0][step][0], tiles.key[g][1][step][0]);
+        tile_load<kActTile>(tiles.query(b, 0, step), 64);
+        tile_load<kActTile + 1>(tiles.query(b, 1, step), 64);
+        dot_planes(tiles.key(g, 0, step)[0], tiles.key(g, 1, step)[0]);
       }
       store_planes(tiles.sum[g % 2]);
       if (g > 0) finish(g - 1);
@@ -99,7 +106,7 @@ inline void tile_values(const QueryBlock& block, AttentionTiles& tiles, int32_t 
   const int n_groups = head_dim / 16;
   for (int g = 0; g < n_groups; ++g) {
     zero_planes();
-    dot_planes(tiles.value[g][0][0], tiles.value[g][1][0]);
+    dot_planes(tiles.value(g, 0)[0], tiles.value(g, 1)[0]);
     store_planes(tiles.sum[g % 2]);
     if (g > 0) finish(g - 1);
   }
@@ -117,18 +124,19 @@ inline void attention_split_tiles(const AttentionTask& task) {
   const int n_steps = (head_dim + kTileDims - 1) / kTileDims;
   const int n_blocks = (task.n_queries + kTileQueries - 1) / kTileQueries;
   AttentionTiles tiles;
+  tiles.n_steps = n_steps;
   float query_scale[kMaxQueries];
   QueryBlock block;
 
   begin_merge(task.state, task.n_queries);
   for (int b = 0; b < n_blocks; ++b) {
-    for (int plane = 0; plane < 2; ++plane) __builtin_memset(tiles.query[b][plane], 0, static_cast<size_t>(n_steps * kTileBytes));
+    __builtin_memset(tiles.query(b, 0, 0), 0, static_cast<size_t>(2 * n_steps * kTileBytes));
     for (int i = b * kTileQueries; i < task.n_queries && i < (b + 1) * kTileQueries; ++i)
       query_scale[i] = quantize_to(kMaxWord, task.queries[i], head_dim,
-                                   BytePlanes{tiles.query[b][0][0][i % kTileQueries], tiles.query[b][1][0][i % kTileQueries]});
+                                   BytePlanes{tiles.query(b, 0, 0)[i % kTileQueries], tiles.query(b, 1, 0)[i % kTileQueries]});
   }
   // Rows of keys that no dimension fills meet zeros of the queries.
-  if (head_dim % kTileDims != 0) __builtin_memset(tiles.key, 0, sizeof tiles.key);
+  if (head_dim % kTileDims != 0) __builtin_memset(tiles.keys, 0, sizeof tiles.keys);
   // Rows of weights that no query fills give sums that nobody reads.
   __builtin_memset(tiles.weight, 0, sizeof tiles.weight);
 
@@ -153,24 +161,23 @@ inline void attention_split_tiles(const AttentionTask& task) {
           for (int g = 0; g < kTileVectors; ++g)
             for (int32_t d = 0; d < head_dim; d += 4) {
               const int step = d / kTileDims, line = d % kTileDims / 4;
-              split_pairs(keys.pairs(g, d), keys.pairs(g, d + 2), tiles.key[g][0][step][line], tiles.key[g][1][step][line]);
+              split_pairs(keys.pairs(g, d), keys.pairs(g, d + 2), tiles.key(g, 0, step)[line], tiles.key(g, 1, step)[line]);
             }
           for (int j = 0; j < kPageTokens; j += 4) {
             const int line = j % 16 + j / 16;  // where byte_lines puts slots j to j + 3
             for (int32_t d = 0; d < head_dim; d += 16)
-              split_pairs(values.pairs(j, d), values.pairs(j + 2, d), tiles.value[d / 16][0][line], tiles.value[d / 16][1][line]);
+              split_pairs(values.pairs(j, d), values.pairs(j + 2, d), tiles.value(d / 16, 0)[line], tiles.value(d / 16, 1)[line]);
           }
           unpacked = true;
         }
         tile_scores(block, tiles, b, keys);
-        block_softmax(block, task, row);
-        if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, b, n_blocks);
-        set_weights(block, values.scales, [&tiles](int i, const I32x16(&words)[kTileVectors]) {
+        block_weights(block, task, row, values.scales, [&tiles](int i, const I32x16(&words)[kTileVectors]) {
           I32x16 low, high;
           byte_lines(words, low, high);
           store_line(tiles.weight[0][i], low);
           store_line(tiles.weight[1][i], high);
         });
+        if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, b, n_blocks);
         tile_values(block, tiles, head_dim, task.state.row(row), task.state.stride());
       }
     }
