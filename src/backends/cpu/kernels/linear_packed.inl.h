@@ -82,13 +82,15 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
 template <class F, int R, int T, class Scales>
 inline void multiply_folded(const PackedChunk (&at)[R], const Scales (&scales)[R], const ActRecord<T>& act,
                             float* const (&acc)[R]) {
-  static_assert(F::kLevels == 4 && F::kGroup == kChunkK && F::kOffset == 0);
+  static_assert(F::kLevels == 4 && F::kGroup >= 128 && F::kOffset == 0);
   constexpr int ahead_lines = (F::kPack.n_lines + 3) / 4;
   I32x16 sum[R][T];
-  PHIAL_UNROLL
-  for (int r = 0; r < R; ++r) PHIAL_UNROLL
-  for (int t = 0; t < T; ++t) sum[r][t] = zero_i32();
   for (int64_t half = 0; half < 2; ++half) {
+    if (half * 128 % F::kGroup == 0) {
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) sum[r][t] = zero_i32();
+    }
     for (int64_t row = 0; row < 2; ++row) {
       const ActRecord<T> here{act.q + (half * 32 + row * 4) * T * 4, nullptr, nullptr};
       LevelLines lines[R];
@@ -121,7 +123,8 @@ inline void multiply_folded(const PackedChunk (&at)[R], const Scales (&scales)[R
         }
       }
     }
+    if ((half + 1) * 128 % F::kGroup != 0) continue;
+    PHIAL_UNROLL
+    for (int r = 0; r < R; ++r) end_group<F>(scales[r], sum[r], act, half * 128 / F::kGroup, acc[r], 16);
   }
-  PHIAL_UNROLL
-  for (int r = 0; r < R; ++r) end_group<F>(scales[r], sum[r], act, 0, acc[r], 16);
 }
