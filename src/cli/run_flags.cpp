@@ -73,7 +73,8 @@ void add_run_flags(Flags& f, RunOptions& o) {
   f.meaning("--gpu-layers", "all", std::to_string(1 << 20));
   f.text("--device,-dev", o.device, "cpu|reference", "reference", "Where to run; empty = the best");
   f.meaning("--device", "none", "cpu");
-  f.text("--isa", o.isa, "reference|generic|avx2|avx_vnni|avx512|avx512_bf16|amx|amx_fp16|neon|i8mm", "avx2", "Force an instruction set");
+  f.text("--isa", o.isa, "reference|generic|avx2|avx_vnni|avx512|avx512_bf16|amx|amx_fp16|neon|i8mm", "avx2",
+         "Force an instruction set");
   f.toggle("--mmap", o.mmap, "Low-memory way: weights stay in the file's map, unpacked as they are used");
   f.toggle("--no-mmap", o.mmap, "Weights are packed into memory (the default)", false);
   add_load_mode_flag(f, o.mmap);

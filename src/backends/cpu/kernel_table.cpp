@@ -46,10 +46,11 @@ struct OtherIsa {
 };
 constexpr OtherIsa kOtherIsas[] = {
 #if !defined(__x86_64__)
-    {"amx_fp16", "x86-64"}, {"amx", "x86-64"}, {"avx512_bf16", "x86-64"}, {"avx512", "x86-64"}, {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
+    {"amx_fp16", "x86-64"}, {"amx", "x86-64"},      {"avx512_bf16", "x86-64"},
+    {"avx512", "x86-64"},   {"avx_vnni", "x86-64"}, {"avx2", "x86-64"},
 #endif
 #if !defined(__aarch64__)
-    {"i8mm", "ARM"},   {"neon", "ARM"},
+    {"i8mm", "ARM"},        {"neon", "ARM"},
 #endif
 };
 

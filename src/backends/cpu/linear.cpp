@@ -159,7 +159,8 @@ struct LinearJob {
         float* const to = out.row(first_token + t) + (first_block + b) * block_rows;
         if (end == End::swiglu) {
           float line[kPanelRows];
-          ops.swiglu(past_caches ? line : to, block.sums[0] + t * block.sum_stride, block.sums[1] + t * block.sum_stride, kPanelRows);
+          ops.swiglu(past_caches ? line : to, block.sums[0] + t * block.sum_stride, block.sums[1] + t * block.sum_stride,
+                     kPanelRows);
           if (past_caches) stream_line(to, line);
           continue;
         }

@@ -20,12 +20,12 @@ namespace phial::cpu {
 
 inline constexpr int kPanelRows = 16;
 inline constexpr int kTileTokens = 6;
-inline constexpr int kManyTokens = 16;   // from which another kernel may take over
-inline constexpr int kMaxPanels = 2;     // panels a tile kernel takes at once
+inline constexpr int kManyTokens = 16;    // from which another kernel may take over
+inline constexpr int kMaxPanels = 2;      // panels a tile kernel takes at once
 inline constexpr int kMaxRunBlocks = 16;  // LinearFormat::run_blocks
-inline constexpr int kChunkK = 256;      // quantized formats
-inline constexpr int kFloatChunkK = 64;  // f32, f16, bf16
-inline constexpr int kBf16ChunkK = 256;  // bf16 with activations rounded to bf16
+inline constexpr int kChunkK = 256;       // quantized formats
+inline constexpr int kFloatChunkK = 64;   // f32, f16, bf16
+inline constexpr int kBf16ChunkK = 256;   // bf16 with activations rounded to bf16
 
 struct PackLayout {
   int n_lines = 0;       // dwords of a block that become lines
@@ -65,9 +65,7 @@ struct ActLayout {
   // One more dword after the others: whether any sum of sum_values products with levels may exceed sum_limit, where levels lie in
   // -a..b and sum_span = a + b (0: no such dword).
   int sum_values = 0, sum_span = 0, sum_limit = 0;
-  constexpr int value_bytes() const {
-    return chunk_k * (values == ActValues::f32 ? 4 : values == ActValues::i8 ? 1 : 2);
-  }
+  constexpr int value_bytes() const { return chunk_k * (values == ActValues::f32 ? 4 : values == ActValues::i8 ? 1 : 2); }
   constexpr int token_bytes() const { return value_bytes() + (group == 0 ? 0 : (chunk_k / group + n_aux) * 4); }
   constexpr int tile_tokens() const { return tile_rows == 0 ? kTileTokens : tile_rows; }
   /// Tokens that n take room for.
@@ -103,7 +101,7 @@ struct LinearFormat {
   /// Called by each thread before and after its products, if not nullptr.
   void (*enter)() = nullptr;
   void (*leave)() = nullptr;
-  int run_blocks = 4;     // blocks of rows that pass one chunk's activations while these lie in second-level cache, with their sums
+  int run_blocks = 4;  // blocks of rows that pass one chunk's activations while these lie in second-level cache, with their sums
   int packed_tokens = 0;  // that multiply_packed takes, at most
   int packed_tiles = 1;   // that are multiplied so one after another before unpacking pays
 

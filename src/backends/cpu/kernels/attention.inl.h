@@ -517,9 +517,8 @@ inline void attention_split(const AttentionTask& task) {
             values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row);
             break;
           case DType::i16:
-            values_with(block,
-                        ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at, slot_scales, head_dim}, state, row, first,
-                        end);
+            values_with(block, ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at, slot_scales, head_dim}, state, row,
+                        first, end);
             break;
           default:
             values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);

@@ -185,8 +185,8 @@ struct GroupUnits {
   }
 
   /// The float operations of token t of a unit.
-  [[gnu::always_inline]] static void finish(const Unit& unit, const Floats& d, const Floats& m, const Pairs& pair, const Sums& sums,
-                                            int t) {
+  [[gnu::always_inline]] static void finish(const Unit& unit, const Floats& d, const Floats& m, const Pairs& pair,
+                                            const Sums& sums, int t) {
     const int tile = t / kTileRows, row = t % kTileRows;
     const TileToken token(F::kAct, unit.record + tile * kRecordBytes, row);
     const F32x16 scale = token.scale(unit.part, 0);
