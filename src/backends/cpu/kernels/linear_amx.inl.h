@@ -38,6 +38,15 @@ struct alignas(64) PlanesPanel {
   float d[16], m[16];
 };
 
+template <class Levels, class Panel>
+inline void copy_block_scales(const Levels& levels, Panel& out) {
+  if constexpr (Panel::kMin) {
+    store(out.m, load(levels.m));
+    for (int i = 0; i < kChunkK / Panel::kSub / 2; ++i) store(out.min_pairs[i], load(levels.min_pairs[i]));
+  }
+  store(out.d, load(levels.d));
+}
+
 template <int offset, int kSub, bool kMin>
 inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, PlanesPanel<kSub, kMin>& out) {
   const I32x16 low_bytes = splat(0x00FF00FF);
@@ -57,11 +66,7 @@ inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, PlanesPanel<kSu
       store_line(out.q[1][line], bits_select(low_bytes, shift_right_bits<8>(even), odd));
     }
   }
-  if constexpr (kMin) {
-    store(out.m, load(levels.m));
-    for (int i = 0; i < kChunkK / kSub / 2; ++i) store(out.min_pairs[i], load(levels.min_pairs[i]));
-  }
-  store(out.d, load(levels.d));
+  copy_block_scales(levels, out);
 }
 
 // The same as f16. A line has 16 rows x 2 k: of four k first 0 and 2, then 1 and 3.
@@ -87,11 +92,7 @@ inline void fold_scales(const SubBlockPanel<kSub, kMin>& levels, HalvesPanel<kSu
       store_line(out.q[2 * line + 1], f16_of_words(mul_words(bits_and(shift_right_bits<8>(q), low_bytes), words)));
     }
   }
-  if constexpr (kMin) {
-    store(out.m, load(levels.m));
-    for (int i = 0; i < kChunkK / kSub / 2; ++i) store(out.min_pairs[i], load(levels.min_pairs[i]));
-  }
-  store(out.d, load(levels.d));
+  copy_block_scales(levels, out);
 }
 
 // The sums of a unit of products wait in memory while the next unit is multiplied, and its float operations stand between the
