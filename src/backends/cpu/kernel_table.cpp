@@ -17,14 +17,16 @@ struct Isa {
   const char* needs;
 };
 
+#if defined(__x86_64__)
+constexpr auto kHasAmx = [](const CpuInfo& c) { return c.avx512_vnni && c.amx_int8 && c.amx_bf16 && c.tiles_granted; };
+#endif
+
 // Best first.
 constexpr Isa kIsas[] = {
 #if defined(__x86_64__)
-    {"amx_fp16", amx_fp16_table,
-     [](const CpuInfo& c) { return c.avx512_vnni && c.avx512_fp16 && c.amx_int8 && c.amx_bf16 && c.amx_fp16 && c.tiles_granted; },
+    {"amx_fp16", amx_fp16_table, [](const CpuInfo& c) { return kHasAmx(c) && c.amx_fp16 && c.avx512_fp16; },
      "AMX int8, bf16 and fp16 that the kernel lets programs use"},
-    {"amx", amx_table, [](const CpuInfo& c) { return c.avx512_vnni && c.amx_int8 && c.amx_bf16 && c.tiles_granted; },
-     "AMX int8 and bf16 that the kernel lets programs use"},
+    {"amx", amx_table, kHasAmx, "AMX int8 and bf16 that the kernel lets programs use"},
     {"avx512_bf16", avx512_bf16_table, [](const CpuInfo& c) { return c.avx512_vnni && c.avx512_bf16; },
      "AVX-512 F, BW, DQ, VL, VNNI and BF16"},
     {"avx512", avx512_table, [](const CpuInfo& c) { return c.avx512_vnni; }, "AVX-512 F, BW, DQ, VL and VNNI"},

@@ -209,6 +209,9 @@ inline float sum_lanes(F32x16 v) {
   const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_shuffle_ps(c, c, 1)));
 }
+constexpr int kTreesOfRows = 0;  // rows are reduced one by one
+template <typename Op>
+F32x16 tree_of_rows(const float (*rows)[16], Op op);  // of other instruction sets
 inline float max_lanes(F32x16 v) {
   const __m256 a = _mm256_max_ps(v.a, v.b);
   const __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -132,7 +132,7 @@ inline float sum_lanes(F32x16 v) {
   const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_shuffle_ps(c, c, 1)));
 }
-/// Lane i: the sum, or the maximum, of row i's lanes, in the same tree. All rows take one step together.
+/// Lane i: what op makes of row i's lanes, in the same tree. All 16 rows take one step together.
 template <typename Op>
 inline F32x16 tree_of_rows(const float (*rows)[16], Op op) {
   F32x16 eighth[4];  // four lanes of each of four rows
@@ -148,15 +148,7 @@ inline F32x16 tree_of_rows(const float (*rows)[16], Op op) {
   const F32x16 all = op(_mm512_shuffle_ps(low, high, 0x88), _mm512_shuffle_ps(low, high, 0xDD));  // row 4 j + k in lane 4 k + j
   return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), all);
 }
-struct AddLanes {
-  F32x16 operator()(F32x16 a, F32x16 b) const { return add(a, b); }
-};
-struct MaxLanes {
-  F32x16 operator()(F32x16 a, F32x16 b) const { return max(a, b); }
-};
-inline F32x16 sums_of_rows(const float (*rows)[16]) { return tree_of_rows(rows, AddLanes{}); }
-inline F32x16 max_of_rows(const float (*rows)[16]) { return tree_of_rows(rows, MaxLanes{}); }
-#define PHIAL_TREES_OF_ROWS
+constexpr int kTreesOfRows = 4;  // rows above which that pays
 inline float max_lanes(F32x16 v) {
   const __m256 a = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
   const __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -318,6 +318,9 @@ inline float sum_lanes(F32x16 v) {
     for (int i = 0; i < apart; ++i) v.lane[i] += v.lane[i + apart];
   return v.lane[0];
 }
+constexpr int kTreesOfRows = 0;  // rows are reduced one by one
+template <typename Op>
+F32x16 tree_of_rows(const float (*rows)[16], Op op);  // of other instruction sets
 inline float max_lanes(F32x16 v) {
   for (int apart = 8; apart > 0; apart /= 2)
     for (int i = 0; i < apart; ++i) v.lane[i] = v.lane[i] > v.lane[i + apart] ? v.lane[i] : v.lane[i + apart];

@@ -258,6 +258,9 @@ inline float sum_lanes(F32x16 v) {
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
+constexpr int kTreesOfRows = 0;  // rows are reduced one by one
+template <typename Op>
+F32x16 tree_of_rows(const float (*rows)[16], Op op);  // of other instruction sets
 inline float max_lanes(F32x16 v) {
   const F32x16 far = max(v, {v.c, v.d, v.a, v.b}), near = max(far, {far.b, far.a, far.d, far.c});
   float lanes[4];

@@ -297,7 +297,7 @@ inline void softmax_rows(QueryBlock& block, const AttentionTask& task, int64_t r
     }
     store(block.row_top[i], highest);
   }
-  const F32x16 top = max_of_rows(block.row_top), old = load(old_max);
+  const F32x16 top = max_of_rows(block.row_top, block.n), old = load(old_max);
   store(m, top);
   // 1 for queries that have seen nothing yet and see nothing here: their maximum is -infinity.
   const F32x16 carry = exp_not_positive(select(less(old, top), sub(old, top), zero_f32()));
@@ -323,7 +323,7 @@ inline void softmax_rows(QueryBlock& block, const AttentionTask& task, int64_t r
     store(block.row_sum[i], total);
     store(block.row_top[i], highest);
   }
-  store(sum, fma(load(old_sum), carry, sums_of_rows(block.row_sum)));
+  store(sum, fma(load(old_sum), carry, sums_of_rows(block.row_sum, block.n)));
   for (int i = 0; i < block.n; ++i)
     if (sees(i)) task.state.max(row + i) = m[i], task.state.sum(row + i) = sum[i];
 }
@@ -339,7 +339,7 @@ template <typename Put>
 inline void block_weights(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales, Put put) {
   block_softmax(block, task, row, scales);
   alignas(64) float inverse[kBlockRows];
-  const F32x16 highest = max_of_rows(block.row_top);
+  const F32x16 highest = max_of_rows(block.row_top, block.n);
   store(inverse, select(less(highest, splat(kSmallestGroup)), zero_f32(), div(splat(kMaxProbability), highest)));
   store(block.weight_scale, div(highest, splat(kMaxProbability)));
   for (int i = 0; i < block.n; ++i) {

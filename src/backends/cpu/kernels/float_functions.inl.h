@@ -1,19 +1,27 @@
 // ops/numerics.h in 16 lanes: the same steps, so the same bits.
 
-#ifndef PHIAL_TREES_OF_ROWS  // else with one step of the tree for all rows
-/// Lane i: the sum, or the maximum, of row i's lanes.
-inline F32x16 sums_of_rows(const float (*rows)[16]) {
-  alignas(64) float all[16];
-  for (int i = 0; i < 16; ++i) all[i] = sum_lanes(load(rows[i]));
+struct AddLanes {
+  F32x16 operator()(F32x16 a, F32x16 b) const { return add(a, b); }
+};
+struct MaxLanes {
+  F32x16 operator()(F32x16 a, F32x16 b) const { return max(a, b); }
+};
+
+/// Lane i: the sum, or the maximum, of row i's lanes, for n rows.
+inline F32x16 sums_of_rows(const float (*rows)[16], int n) {
+  if constexpr (kTreesOfRows)
+    if (n > kTreesOfRows) return tree_of_rows(rows, AddLanes{});
+  alignas(64) float all[16] = {};
+  for (int i = 0; i < n; ++i) all[i] = sum_lanes(load(rows[i]));
   return load(all);
 }
-inline F32x16 max_of_rows(const float (*rows)[16]) {
-  alignas(64) float all[16];
-  for (int i = 0; i < 16; ++i) all[i] = max_lanes(load(rows[i]));
+inline F32x16 max_of_rows(const float (*rows)[16], int n) {
+  if constexpr (kTreesOfRows)
+    if (n > kTreesOfRows) return tree_of_rows(rows, MaxLanes{});
+  alignas(64) float all[16] = {};
+  for (int i = 0; i < n; ++i) all[i] = max_lanes(load(rows[i]));
   return load(all);
 }
-#endif
-#undef PHIAL_TREES_OF_ROWS
 
 /// exp for x <= 0, the same bits: nothing overflows.
 inline F32x16 exp_not_positive(F32x16 x) {

@@ -108,10 +108,6 @@ struct alignas(64) UnitSums {
 // of a tile instruction's k.
 struct OneByte {
   static constexpr int kPlanes = 1, kTileK = 64;
-  template <class Panel>
-  static const uint8_t* line(const Panel& panel, int, int64_t step) {
-    return panel.q[step * 16];
-  }
   template <int sum, int act, int weights, int plane>
   static void dot() {
     tile_dot<sum, act, weights, true, false>();
@@ -123,10 +119,6 @@ struct OneByte {
 };
 struct TwoBytes {
   static constexpr int kPlanes = 2, kTileK = 64;
-  template <class Panel>
-  static const uint8_t* line(const Panel& panel, int plane, int64_t step) {
-    return panel.q[plane][step * 16];
-  }
   template <int sum, int act, int weights, int plane>
   static void dot() {
     tile_dot<sum, act, weights, true, plane == 1>();
@@ -138,10 +130,6 @@ struct TwoBytes {
 };
 struct Halves {
   static constexpr int kPlanes = 1, kTileK = 32;
-  template <class Panel>
-  static const uint8_t* line(const Panel& panel, int, int64_t step) {
-    return panel.q[step * 16];
-  }
   template <int sum, int act, int weights, int plane>
   static void dot() {
     tile_dot_f16<sum, act, weights>();
@@ -209,6 +197,14 @@ struct GroupUnits {
     }
   }
 
+  /// The weights of a step.
+  static const uint8_t* line(const Panel& panel, int plane, int64_t step) {
+    if constexpr (kPlanes == 1)
+      return panel.q[step * 16];
+    else
+      return panel.q[plane][step * 16];
+  }
+
   template <int i = 0>
   static void store_sums(Sums& sums) {
     if constexpr (i < kSums) tile_store<i>(sums.tile[i], 64), store_sums<i + 1>(sums);
@@ -220,7 +216,7 @@ struct GroupUnits {
     constexpr int t = i / (R * kPlanes), w = i % (R * kPlanes);
     const int64_t k = unit.part * kSteps + step;
     if constexpr (w == 0) tile_load<kActTile + t>(unit.record + t * kRecordBytes + k * (kTileRows * 64), 64);
-    if constexpr (t == 0) tile_load<kWeightTile + w>(Numbers::line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
+    if constexpr (t == 0) tile_load<kWeightTile + w>(line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
     if (first) {
       if constexpr (has_before) tile_store<i>(sums_before.tile[i], 64);
       tile_zero<i>();
