@@ -44,6 +44,29 @@ inline float exp_f32(float x) {
   return p * power;
 }
 
+// 2^x for x <= 0: x = n + r, n the nearest integer, |r| <= 1/2, p(r) of degree 5 within 1.6e-7 and 1 at 0; n is
+// added to the exponent. 0 below kExp2Low.
+inline constexpr float kExp2Low = -125.0f;
+inline constexpr float kExp2C1 = 0x1.62e428p-1f, kExp2C2 = 0x1.ebf918p-3f, kExp2C3 = 0x1.c6b6e4p-5f, kExp2C4 = 0x1.3d0c52p-7f,
+                       kExp2C5 = 0x1.5c08e6p-10f;
+
+inline float exp2_not_positive(float x) {
+  if (x < kExp2Low) return 0;
+  const float t = x + kRoundToInt;
+  const float r = x - (t - kRoundToInt);
+  float p = std::fma(kExp2C5, r, kExp2C4);
+  p = std::fma(p, r, kExp2C3);
+  p = std::fma(p, r, kExp2C2);
+  p = std::fma(p, r, kExp2C1);
+  p = std::fma(p, r, 1.0f);
+  uint32_t bits, n;
+  __builtin_memcpy(&bits, &p, 4);
+  __builtin_memcpy(&n, &t, 4);
+  bits += n << 23;
+  __builtin_memcpy(&p, &bits, 4);
+  return p;
+}
+
 inline float silu_f32(float x) { return x / (1.0f + exp_f32(-x)); }
 
 inline float tanh_f32(float x) {
@@ -102,6 +125,16 @@ inline float quantize_long_group(const float* x, int64_t n, int8_t* q) {
   }
   return top / -kLongGroupSteps;
 }
+
+/// The unit of attention's scores: as exponents of 2, so that the softmax needs no factor. With a softcap c a score is
+/// c * tanh(q.k * scale / c), else q.k * scale, both times log2 e.
+struct ScoreUnit {
+  float factor;  // of q.k
+  float cap;     // of the tanh of that; 0 = no softcap
+
+  ScoreUnit(float scale, float softcap)
+      : factor(softcap > 0 ? scale / softcap : scale * kLog2E), cap(softcap > 0 ? softcap * kLog2E : 0) {}
+};
 
 // Attention over an i16 cache: integers small enough that their products' sums over kWordDims dimensions, or a page's slots,
 // stay below 2^31.

@@ -107,8 +107,7 @@ void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const Attenti
                          n,
                          worker.queries.data(),
                          worker.positions.data(),
-                         params.scale,
-                         params.softcap,
+                         ScoreUnit(params.scale, params.softcap),
                          params.window,
                          {nullptr, head_dim}};
   };

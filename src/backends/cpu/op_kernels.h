@@ -31,11 +31,11 @@ struct AttentionTask {
   int32_t n_queries;  // <= kMaxQueries
   const float* const* queries;
   const int32_t* positions;  // one per query
-  float scale, softcap;
+  ScoreUnit unit;
   int32_t window;
   SoftmaxState state;  // one row per query, written from scratch
 };
-inline constexpr int kMaxQueries = 128;
+inline constexpr int kMaxQueries = 256;
 
 struct OpKernels {
   void (*rms_norm)(float* out, const float* x, const float* weight, int64_t n, float eps);

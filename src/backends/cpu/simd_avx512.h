@@ -77,16 +77,19 @@ inline I32x16 bits_and(I32x16 a, I32x16 b) { return _mm512_and_si512(a, b); }
 inline I32x16 bits_or(I32x16 a, I32x16 b) { return _mm512_or_si512(a, b); }
 /// Lanes 0, 2, 1, 3 of each four.
 inline I32x16 lanes_0213(I32x16 a) { return _mm512_shuffle_epi32(a, static_cast<_MM_PERM_ENUM>(0xD8)); }
-/// Low and high bytes of four vectors of words: dword 4 i + v is of lanes 4 i to 4 i + 3 of vector v, these in the order 0, 2,
-/// 1, 3.
-inline void byte_lines(const I32x16 (&v)[4], I32x16& low, I32x16& high) {
-  const I32x16 a = _mm512_packus_epi32(v[0], v[1]), b = _mm512_packus_epi32(v[2], v[3]), byte = _mm512_set1_epi16(0xFF);
-  const I32x16 order = _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200);
-  low = _mm512_shuffle_epi8(_mm512_packus_epi16(_mm512_and_si512(a, byte), _mm512_and_si512(b, byte)), order);
-  high = _mm512_shuffle_epi8(_mm512_packus_epi16(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8)), order);
+/// Each lane times 256. By a byte shuffle: shifts have one vector port, which float operations beside tile products need.
+inline I32x16 times_256(I32x16 a) {
+  return _mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0E0D0C80, 0x0A090880, 0x06050480, 0x02010080));
 }
 /// Bits of `yes` where `mask` has ones, of `no` elsewhere.
 inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) { return _mm512_ternarylogic_epi32(mask, yes, no, 0xCA); }
+/// Low and high bytes of four vectors of words: dword 4 i + 2 h + k is of lanes j = 4 i + 2 k and j + 1 of vectors h and h + 2, in
+/// the order (h, j), (h + 2, j), (h, j + 1), (h + 2, j + 1).
+inline void byte_lines(const I32x16 (&v)[4], I32x16& low, I32x16& high) {
+  const I32x16 a = _mm512_packus_epi32(v[0], v[1]), b = _mm512_packus_epi32(v[2], v[3]), low_bytes = _mm512_set1_epi16(0xFF);
+  low = bits_select(low_bytes, a, _mm512_slli_epi16(b, 8));
+  high = bits_select(low_bytes, _mm512_srli_epi16(a, 8), b);
+}
 template <int N>
 inline I32x16 shift_right_bits(I32x16 a) {
   return _mm512_srli_epi32(a, N);

@@ -220,16 +220,19 @@ inline I32x16 lanes_0213(I32x16 x) {
   I32x16 r;
   PHIAL_LANES(x.lane[i / 4 * 4 + (i % 4 == 1 ? 2 : i % 4 == 2 ? 1 : i % 4)]);
 }
+inline I32x16 times_256(I32x16 x) {
+  I32x16 r;
+  PHIAL_LANES(wrapped(uint32_t(x.lane[i]) << 8));
+}
 inline void byte_lines(const I32x16 (&v)[4], I32x16& low, I32x16& high) {
-  constexpr int order[] = {0, 2, 1, 3};
-  for (int i = 0; i < 16; ++i) {
+  for (int line = 0; line < 16; ++line) {
     uint32_t bytes[2] = {};
     for (int j = 0; j < 4; ++j) {
-      const uint32_t word = static_cast<uint32_t>(v[i % 4].lane[i / 4 * 4 + order[j]]);
+      const uint32_t word = static_cast<uint32_t>(v[line % 4 / 2 + j % 2 * 2].lane[line / 4 * 4 + line % 2 * 2 + j / 2]);
       bytes[0] |= (word & 0xFF) << 8 * j;
       bytes[1] |= (word >> 8 & 0xFF) << 8 * j;
     }
-    low.lane[i] = static_cast<int32_t>(bytes[0]), high.lane[i] = static_cast<int32_t>(bytes[1]);
+    low.lane[line] = static_cast<int32_t>(bytes[0]), high.lane[line] = static_cast<int32_t>(bytes[1]);
   }
 }
 inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) {

@@ -65,12 +65,12 @@ struct Page {
   }
 };
 
-/// q . k before the scale of scores.
-float product(const float* query, const Page& k, int32_t head, int32_t slot) {
+/// q . k times the unit's factor.
+float product(const float* query, const Page& k, int32_t head, int32_t slot, float factor) {
   float dot = 0;
   if (k.dtype != DType::i16) {
     for (int32_t d = 0; d < k.head_dim; ++d) dot = std::fma(query[d], k.read(head, slot, d), dot);
-    return dot;
+    return dot * factor;
   }
   std::vector<int16_t> words(k.head_dim);
   const float scale = quantize_to(kMaxWord, query, k.head_dim, words.data());
@@ -79,7 +79,7 @@ float product(const float* query, const Page& k, int32_t head, int32_t slot) {
     for (int32_t d = begin; d < std::min(begin + kWordDims, k.head_dim); ++d) sum += words[d] * k.word(head, slot, d);
     dot = begin == 0 ? static_cast<float>(sum) : dot + static_cast<float>(sum);
   }
-  return dot * k.scale<float>(head, slot, 0) * scale;
+  return dot * k.scale<float>(head, slot, 0) * (scale * factor);
 }
 
 /// The running softmax of one head of one token, over one split or over all.
@@ -92,36 +92,38 @@ struct Softmax {
 
   /// Adds a tile: scores s[0..n) of the visible keys at tile slots first..first + n, values read from `v`.
   void add_tile(const float* s, int32_t first, int32_t n, const Page& v, int32_t head) {
-    const float m = std::max(max, *std::max_element(s, s + n));
-    const float c = exp_f32(max - m);
+    const float top = *std::max_element(s, s + n), m = std::max(max, top);
+    const float c = exp2_not_positive(max - m), part = exp2_not_positive(top - m);
     LaneSum p_sum;
     float p[kPageTokens] = {};
-    for (int32_t j = 0; j < n; ++j) p[first + j] = exp_f32(s[j] - m);
+    for (int32_t j = 0; j < n; ++j) p[first + j] = exp2_not_positive(s[j] - top);
     for (int32_t j = 0; j < kPageTokens; ++j) p_sum.lane[j % kLanes] += p[j];
-    sum = std::fma(sum, c, p_sum.total());
+    sum = std::fma(sum, c, p_sum.total() * part);
     max = m;
-    if (v.dtype == DType::i16) return add_words(p, c, first, n, v, head);
+    if (v.dtype == DType::i16) return add_words(p, c, part, first, n, v, head);
     for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
       acc[d] *= c;
-      for (int32_t j = first; j < first + n; ++j) acc[d] = std::fma(p[j], v.read(head, j, d), acc[d]);
+      for (int32_t j = first; j < first + n; ++j) acc[d] = std::fma(p[j] * part, v.read(head, j, d), acc[d]);
     }
   }
 
-  void add_words(const float* p, float c, int32_t first, int32_t n, const Page& v, int32_t head) {
-    float weight[kPageTokens] = {};
-    int16_t words[kPageTokens];
-    for (int32_t j = first; j < first + n; ++j) weight[j] = p[j] * v.scale<float>(head, j, 0);
-    const float scale = quantize_to(kMaxProbability, weight, kPageTokens, words);
+  void add_words(const float* p, float c, float part, int32_t first, int32_t n, const Page& v, int32_t head) {
+    float longest = 0;
+    for (int32_t j = first; j < first + n; ++j) longest = std::max(longest, v.scale<float>(head, j, 0));
+    const float inverse = longest < kSmallestGroup ? 0.0f : kMaxProbability / longest;
+    const float unit = longest / kMaxProbability * part;
+    int64_t words[kPageTokens];
+    for (int32_t j = first; j < first + n; ++j) words[j] = std::lrintf(p[j] * (v.scale<float>(head, j, 0) * inverse));
     for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
       int64_t sum = 0;
       for (int32_t j = first; j < first + n; ++j) sum += words[j] * v.word(head, j, d);
-      acc[d] = std::fma(static_cast<float>(sum), scale, acc[d] * c);
+      acc[d] = std::fma(static_cast<float>(sum), unit, acc[d] * c);
     }
   }
 
   void merge(const Softmax& split) {
     const float m = std::max(max, split.max);
-    const float a = exp_f32(max - m), b = exp_f32(split.max - m);
+    const float a = exp2_not_positive(max - m), b = exp2_not_positive(split.max - m);
     sum = std::fma(sum, a, split.sum * b);
     for (size_t d = 0; d < acc.size(); ++d) acc[d] = std::fma(acc[d], a, split.acc[d] * b);
     max = m;
@@ -143,6 +145,7 @@ void ReferenceStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const Step
 
 void ReferenceStream::attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) {
   const int32_t head_dim = params.head_dim;
+  const ScoreUnit unit(params.scale, params.softcap);
   for (int32_t t = 0; t < step.n_tokens; ++t) {
     const int32_t position = step.positions[t];
     const int32_t first_seen = params.window > 0 ? std::max(0, position - params.window + 1) : 0;
@@ -162,8 +165,8 @@ void ReferenceStream::attention(Tensor out, Tensor q, const KvLayer& kv, const A
         const int32_t end = std::min(kPageTokens, position - tile * kPageTokens + 1);
         float s[kPageTokens];
         for (int32_t j = begin; j < end; ++j) {
-          const float dot = product(query, k_page, kv_head, j) * params.scale;
-          s[j - begin] = params.softcap > 0 ? params.softcap * tanh_f32(dot / params.softcap) : dot;
+          const float x = product(query, k_page, kv_head, j, unit.factor);
+          s[j - begin] = unit.cap > 0 ? unit.cap * tanh_f32(x) : x;
         }
         split.add_tile(s, begin, end - begin, Page::of(kv, false, pages[tile]), kv_head);
       }

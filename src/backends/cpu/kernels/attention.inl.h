@@ -91,12 +91,16 @@ struct ValuesQ8 {
 struct QueryBlock {
   const float* const* queries;
   const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
-  const float* query_scale;
+  const float* factor;  // of each query: of its sums, to scores in their unit
   int n;
-  int begin[kBlockRows], end[kBlockRows];            // visible slots
-  alignas(64) float carry[kBlockRows];               // exp(old max - new max)
-  alignas(64) float s[kBlockRows][kTile];            // scores, then probabilities
-  alignas(64) int16_t weight[kBlockQueries][kTile];  // probabilities times scales of an i16 cache, as integers
+  int begin[kBlockRows] = {}, end[kBlockRows] = {};  // visible slots
+  bool whole;                                        // all queries see all slots
+  alignas(64) float s[kBlockRows][kTile];            // scores, then what values are multiplied by
+  alignas(64) float top[kBlockRows];                 // the highest score
+  alignas(64) float carry[kBlockRows];               // 2^(old maximum - new maximum)
+  alignas(64) float part[kBlockRows];                // 2^(top - new maximum)
+  alignas(64) int16_t weight[kBlockQueries][kTile];  // of an i16 cache: probabilities times scales, as integers
+  alignas(64) float inverse[kBlockRows];             // what these are of, when not all slots are seen
   alignas(64) float weight_scale[kBlockRows];
   alignas(64) float row_top[kBlockRows][16] = {}, row_sum[kBlockRows][16] = {};  // lanes that rows are to be reduced from
 };
@@ -123,7 +127,7 @@ inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
     }
   }
   for (int i = 0; i < kQueries; ++i)
-    for (int g = 0; g < kGroups; ++g) store(&block.s[i][(group + g) * 16], acc[i][g]);
+    for (int g = 0; g < kGroups; ++g) store(&block.s[i][(group + g) * 16], mul(acc[i][g], splat(block.factor[i])));
 }
 
 struct KeysI16 {
@@ -176,7 +180,7 @@ __attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& ke
         float* const to = &block.s[i][(group + g) * 16];
         F32x16 value = to_f32(sum[i][g]);
         if (begin > 0) value = add(load(to), value);
-        store(to, last ? mul(mul(value, scale), splat(block.query_scale[i])) : value);
+        store(to, last ? mul(mul(value, scale), splat(block.factor[i])) : value);
       }
     }
   }
@@ -274,80 +278,155 @@ void add_all_values(const float (*p)[kTile], const Values& values, float* acc_ro
   if (n_vectors * 16 < values.head_dim) add_last_values<kQueries>(p, values, acc_row, stride, carry, begin, end, n_vectors * 16);
 }
 
+inline void begin_merge(const SoftmaxState& total, int64_t n_rows) {
+  for (int64_t i = 0; i < n_rows; ++i) {
+    for (int64_t d = 0; d < total.stride() - 16; d += 16) store(total.row(i) + d, zero_f32());
+    total.max(i) = -__builtin_inff();
+    total.sum(i) = 0;
+  }
+}
+
+/// Maximum and sum of the queries of a task, so far, side by side.
+struct RunningSoftmax {
+  alignas(64) float max[kMaxQueries + 16], sum[kMaxQueries + 16];
+
+  explicit RunningSoftmax(int n) {
+    for (int i = 0; i < n; i += 16) store(max + i, splat(-__builtin_inff())), store(sum + i, zero_f32());
+  }
+  void save(const SoftmaxState& state, int n) const {
+    for (int i = 0; i < n; ++i) state.max(i) = max[i], state.sum(i) = sum[i];
+  }
+};
+
+/// What a page whose slots are all seen multiplies probabilities by to make integers of an i16 cache's weights.
+struct SlotGains {
+  alignas(64) float gain[kTile];
+  float unit;
+
+  void set(const float* scales) {
+    F32x16 longest = zero_f32();
+    for (int v = 0; v < kTileVectors; ++v) longest = max(longest, load(scales + 16 * v));
+    const float top = max_lanes(longest), inverse = top < kSmallestGroup ? 0.0f : kMaxProbability / top;
+    unit = top / kMaxProbability;
+    for (int v = 0; v < kTileVectors; ++v) store(gain + 16 * v, mul(load(scales + 16 * v), splat(inverse)));
+  }
+};
+
 // The softmax of a block in passes over its rows, so that what a row is reduced to is had for all rows together.
 
-/// Scores to probabilities, and these, of an i16 cache, times the values' scales (scales: nullptr = none). Moves max and sum of
-/// each query on, and leaves the carry for its values. whole: all queries see all slots.
+/// The highest score of each row, after the softcap; those of keys not seen become -infinity.
 template <bool whole>
-inline void softmax_rows(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales) {
-  const auto sees = [&block](int i) { return whole || block.begin[i] < block.end[i]; };
-  alignas(64) float old_max[kBlockRows] = {}, old_sum[kBlockRows] = {}, m[kBlockRows], sum[kBlockRows];
+inline void row_tops(QueryBlock& block, float cap) {
   for (int i = 0; i < block.n; ++i) {
-    old_max[i] = task.state.max(row + i), old_sum[i] = task.state.sum(row + i);
-    F32x16 highest = splat(old_max[i]);
-    if (sees(i)) {
+    F32x16 highest = splat(-__builtin_inff());
+    if (whole || block.begin[i] < block.end[i]) {
       PHIAL_UNROLL
       for (int v = 0; v < kTileVectors; ++v) {
-        F32x16 x = mul(load(&block.s[i][16 * v]), splat(task.scale));
-        if (task.softcap > 0) x = mul(splat(task.softcap), tanh(div(x, splat(task.softcap))));
+        F32x16 x = load(&block.s[i][16 * v]);
+        if (cap > 0) x = mul(splat(cap), tanh(x));
         if constexpr (!whole) x = where_visible(x, splat(-__builtin_inff()), v, block.begin[i], block.end[i]);
         highest = max(highest, x);
-        store(&block.s[i][16 * v], x);
+        if (!whole || cap > 0) store(&block.s[i][16 * v], x);
       }
     }
     store(block.row_top[i], highest);
   }
-  const F32x16 top = max_of_rows(block.row_top, block.n), old = load(old_max);
-  store(m, top);
-  // 1 for queries that have seen nothing yet and see nothing here: their maximum is -infinity.
-  const F32x16 carry = exp_not_positive(select(less(old, top), sub(old, top), zero_f32()));
-  store(block.carry, carry);
+}
+
+/// Moves the maximum of each query on. A query that has seen nothing yet and sees nothing here keeps -infinity.
+inline void move_max(QueryBlock& block, RunningSoftmax& running, int row) {
+  const F32x16 top = max_of_rows(block.row_top, block.n), old = load(running.max + row), m = max(old, top);
+  store(block.top, top);
+  store(block.carry, exp2_not_positive(select(less(old, m), sub(old, m), zero_f32())));
+  store(block.part, exp2_not_positive(select(less(top, m), sub(top, m), zero_f32())));
+  store_first(running.max + row, m, block.n);
+}
+/// Moves the sum on, from what row_probabilities left.
+inline void move_sum(QueryBlock& block, RunningSoftmax& running, int row) {
+  const F32x16 sum = fma(load(running.sum + row), load(block.carry), mul(sums_of_rows(block.row_sum, block.n), load(block.part)));
+  store_first(running.sum + row, sum, block.n);
+}
+
+/// p = 2^(x - top) of row i, 0 for keys not seen; leaves the lanes of their sum.
+template <bool whole>
+inline void row_probabilities(QueryBlock& block, int i, F32x16 (&p)[kTileVectors]) {
+  F32x16 total = zero_f32();
+  const bool sees = whole || block.begin[i] < block.end[i];
+  PHIAL_UNROLL
+  for (int v = 0; v < kTileVectors; ++v) p[v] = zero_f32();
+  if (sees) {
+    PHIAL_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) {
+      p[v] = exp2_not_positive(sub(load(&block.s[i][16 * v]), splat(block.top[i])));
+      if constexpr (!whole) p[v] = where_visible(p[v], zero_f32(), v, block.begin[i], block.end[i]);
+      total = add(total, p[v]);
+    }
+  }
+  store(block.row_sum[i], total);
+}
+
+/// Scores to what float values are multiplied by.
+template <bool whole>
+inline void float_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row) {
+  row_tops<whole>(block, task.unit.cap);
+  move_max(block, running, row);
   for (int i = 0; i < block.n; ++i) {
-    F32x16 total = zero_f32(), highest = zero_f32();
-    if (sees(i)) {
-      PHIAL_UNROLL
-      for (int v = 0; v < kTileVectors; ++v) {
-        F32x16 p = exp_not_positive(sub(load(&block.s[i][16 * v]), splat(m[i])));
-        total = add(total, p);
-        if (scales) {
-          p = mul(p, load(scales + 16 * v));
-          if constexpr (!whole) p = where_visible(p, zero_f32(), v, block.begin[i], block.end[i]);
-          highest = max(highest, p);
-        }
-        store(&block.s[i][16 * v], p);
-      }
-    } else if (scales) {
-      PHIAL_UNROLL
-      for (int v = 0; v < kTileVectors; ++v) store(&block.s[i][16 * v], zero_f32());
-    }
-    store(block.row_sum[i], total);
-    store(block.row_top[i], highest);
+    F32x16 p[kTileVectors];
+    row_probabilities<whole>(block, i, p);
+    PHIAL_UNROLL
+    for (int v = 0; v < kTileVectors; ++v) store(&block.s[i][16 * v], mul(p[v], splat(block.part[i])));
   }
-  store(sum, fma(load(old_sum), carry, sums_of_rows(block.row_sum, block.n)));
-  for (int i = 0; i < block.n; ++i)
-    if (sees(i)) task.state.max(row + i) = m[i], task.state.sum(row + i) = sum[i];
+  move_sum(block, running, row);
 }
 
-inline void block_softmax(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales) {
-  bool whole = true;
-  for (int i = 0; i < block.n; ++i) whole = whole && block.begin[i] == 0 && block.end[i] == kTile;
-  whole ? softmax_rows<true>(block, task, row, scales) : softmax_rows<false>(block, task, row, scales);
+/// The unit of each row's integers: of the page's gains, or of the scales of the slots that the row sees.
+template <bool whole>
+inline void set_weight_units(QueryBlock& block, const float* scales, const SlotGains* gains) {
+  F32x16 unit;
+  if constexpr (whole) {
+    unit = splat(gains->unit);
+  } else {
+    for (int i = 0; i < block.n; ++i) {
+      F32x16 longest = zero_f32();
+      PHIAL_UNROLL
+      for (int v = 0; v < kTileVectors; ++v)
+        longest = max(longest, where_visible(load(scales + 16 * v), zero_f32(), v, block.begin[i], block.end[i]));
+      store(block.row_top[i], longest);
+    }
+    const F32x16 top = max_of_rows(block.row_top, block.n);
+    store(block.inverse, select(less(top, splat(kSmallestGroup)), zero_f32(), div(splat(kMaxProbability), top)));
+    unit = div(top, splat(kMaxProbability));
+  }
+  store(block.weight_scale, mul(unit, load(block.part)));
 }
-
-/// Softmax with the weights of an i16 cache's values as integers: put(i, words) stores those of query i.
-template <typename Put>
-inline void block_weights(QueryBlock& block, const AttentionTask& task, int64_t row, const float* scales, Put put) {
-  block_softmax(block, task, row, scales);
-  alignas(64) float inverse[kBlockRows];
-  const F32x16 highest = max_of_rows(block.row_top, block.n);
-  store(inverse, select(less(highest, splat(kSmallestGroup)), zero_f32(), div(splat(kMaxProbability), highest)));
-  store(block.weight_scale, div(highest, splat(kMaxProbability)));
+/// Row i's weights of an i16 cache's values.
+template <bool whole>
+inline void row_words(QueryBlock& block, int i, const float* scales, const SlotGains* gains, I32x16 (&words)[kTileVectors]) {
+  F32x16 p[kTileVectors];
+  row_probabilities<whole>(block, i, p);
+  PHIAL_UNROLL
+  for (int v = 0; v < kTileVectors; ++v) {
+    F32x16 gain;
+    if constexpr (whole)
+      gain = load(gains->gain + 16 * v);
+    else
+      gain = where_visible(mul(load(scales + 16 * v), splat(block.inverse[i])), zero_f32(), v, block.begin[i], block.end[i]);
+    words[v] = to_i32(mul(p[v], gain));
+  }
+}
+template <bool whole>
+inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row, const float* scales,
+                         const SlotGains* gains) {
+  row_tops<whole>(block, task.unit.cap);
+  move_max(block, running, row);
+  set_weight_units<whole>(block, scales, gains);
   for (int i = 0; i < block.n; ++i) {
     I32x16 words[kTileVectors];
+    row_words<whole>(block, i, scales, gains, words);
     PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) words[v] = to_i32(mul(load(&block.s[i][16 * v]), splat(inverse[i])));
-    put(i, words);
+    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
   }
+  move_sum(block, running, row);
 }
 
 /// Calls f(Count<n>{}) for n in 1..kBlockQueries.
@@ -410,11 +489,13 @@ inline void values_with(QueryBlock& block, const ValuesI16& values, const Softma
 inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t tile, int32_t window, int& first, int& end) {
   first = kTile;
   end = 0;
+  block.whole = true;
   for (int i = 0; i < block.n; ++i) {
     const int32_t last = positions[i] - tile * kTile + 1;
     const int32_t begin = window > 0 ? last - window : 0;
     block.begin[i] = begin > 0 ? begin : 0;
     block.end[i] = last < kTile ? last : kTile;
+    block.whole = block.whole && block.begin[i] == 0 && block.end[i] == kTile;
     if (block.begin[i] >= block.end[i]) {
       block.begin[i] = block.end[i] = 0;
       continue;
@@ -442,14 +523,12 @@ inline void attention_split(const AttentionTask& task) {
   const int64_t scales_at = head_at / kScaleBlock;
   const SoftmaxState& state = task.state;
 
-  for (int i = 0; i < task.n_queries; ++i) {
-    for (int64_t d = 0; d < state.stride() - 16; d += 16) store(state.row(i) + d, zero_f32());
-    state.max(i) = -__builtin_inff();
-    state.sum(i) = 0;
-  }
+  begin_merge(state, task.n_queries);
+  RunningSoftmax running(task.n_queries);
   alignas(64) float v_scales[kTile * kMaxHeadDimQ8 / kScaleBlock];
   alignas(64) int16_t query_words[kMaxQueries * kMaxHeadDimI16];
-  float query_scale[kMaxQueries];
+  float factor[kMaxQueries];
+  for (int i = 0; i < task.n_queries; ++i) factor[i] = task.unit.factor;
   QueryBlock block;
   const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
   const auto block_size = [&](int b, int row) { return (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b); };
@@ -458,7 +537,7 @@ inline void attention_split(const AttentionTask& task) {
       n = block_size(b, row);
       for (int i = 0; i < n; ++i) {
         int16_t words[kMaxHeadDimI16];
-        query_scale[row + i] = quantize_to(kMaxWord, task.queries[row + i], head_dim, words);
+        factor[row + i] = quantize_to(kMaxWord, task.queries[row + i], head_dim, words) * task.unit.factor;
         for (int32_t d = 0; d < head_dim; d += 2) __builtin_memcpy(query_words + row * head_dim + d * n + i * 2, words + d, 4);
       }
     }
@@ -466,6 +545,7 @@ inline void attention_split(const AttentionTask& task) {
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
     const std::byte* k_page = kv.k + task.pages[tile] * k_bytes;
     const std::byte* v_page = kv.v + task.pages[tile] * v_bytes;
+    const float* const slot_scales = reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head));
     if (kv.v_dtype == DType::q8_0) {
       const uint16_t* from = reinterpret_cast<const uint16_t*>(v_page + page_values) + scales_at;
       for (int i = 0; i < kTile * head_dim / kScaleBlock; i += 16) store(v_scales + i, load_f16(from + i));
@@ -476,7 +556,7 @@ inline void attention_split(const AttentionTask& task) {
       if (has_next) prefetch_head(kv.k + task.pages[tile + 1] * k_bytes, head_at, head_dim, kv.k_dtype, b, n_blocks);
       block.queries = task.queries + row;
       block.query_words = query_words + row * head_dim;
-      block.query_scale = query_scale + row;
+      block.factor = factor + row;
       block.n = block_size(b, row);
       int first, end;
       if (set_visible(block, task.positions + row, tile, task.window, first, end)) {
@@ -500,14 +580,14 @@ inline void attention_split(const AttentionTask& task) {
                                reinterpret_cast<const uint16_t*>(k_page + page_values) + scales_at, head_dim},
                         first_group, end_group);
         }
-        const float* const slot_scales = reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head));
         if (kv.v_dtype != DType::i16)
-          block_softmax(block, task, row, nullptr);
-        else
-          block_weights(block, task, row, slot_scales, [&block](int i, const I32x16(&words)[kTileVectors]) {
-            PHIAL_UNROLL
-            for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
-          });
+          block.whole ? float_weights<true>(block, task, running, row) : float_weights<false>(block, task, running, row);
+        else if (block.whole) {
+          SlotGains gains;
+          gains.set(slot_scales);
+          word_weights<true>(block, task, running, row, slot_scales, &gains);
+        } else
+          word_weights<false>(block, task, running, row, slot_scales, nullptr);
         if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
         switch (kv.v_dtype) {  // the cache formats
           case DType::f32:
@@ -527,14 +607,7 @@ inline void attention_split(const AttentionTask& task) {
       row += block.n;
     }
   }
-}
-
-inline void begin_merge(const SoftmaxState& total, int64_t n_rows) {
-  for (int64_t i = 0; i < n_rows; ++i) {
-    for (int64_t d = 0; d < total.stride() - 16; d += 16) store(total.row(i) + d, zero_f32());
-    total.max(i) = -__builtin_inff();
-    total.sum(i) = 0;
-  }
+  running.save(state, task.n_queries);
 }
 
 inline void merge_split(const SoftmaxState& total, const SoftmaxState& split, int64_t n_rows) {
@@ -542,7 +615,7 @@ inline void merge_split(const SoftmaxState& total, const SoftmaxState& split, in
     if (split.max(i) == -__builtin_inff()) continue;  // saw nothing
     const float m = total.max(i) > split.max(i) ? total.max(i) : split.max(i);
     alignas(64) float difference[16] = {total.max(i) - m, split.max(i) - m};
-    store(difference, exp(load(difference)));
+    store(difference, exp2_not_positive(load(difference)));
     const float a = difference[0], b = difference[1];
     total.max(i) = m;
     total.sum(i) = __builtin_fmaf(total.sum(i), a, split.sum(i) * b);

@@ -4,7 +4,7 @@
 
 constexpr int kTileQueries = kTileRows;  // of a block
 constexpr int kTileLeastQueries = 12;    // below, words are faster
-constexpr int32_t kTileMostDims = 256;   // of a head
+constexpr int32_t kTileMostDims = kWordDims;  // of a head: one run of integers
 constexpr int kTileDims = 64, kTileBytes = 1024;
 static_assert(kPageTokens == kTileDims);  // a page is one tile of keys in the products with values
 
@@ -28,159 +28,271 @@ inline void split_pairs(const int32_t* first, const int32_t* second, uint8_t* lo
   store_line(high, bits_select(low_bytes, shift_right_bits<8>(a), b));
 }
 
-/// What one task keeps in tiles' form: the queries, and one head of a page. Tiles lie one behind the other as the head's length
-/// asks for: at fixed places the short heads would crowd one half of the first-level cache.
+/// What one task keeps in tiles' form: the queries, and one head of a page. kSteps: tiles of a row of queries or keys.
+template <int kSteps>
 struct alignas(64) AttentionTiles {
   using Tile = uint8_t[kTileRows][64];
-  static constexpr int kMostSteps = kTileMostDims / kTileDims;
-  Tile queries[kMaxQueries / kTileQueries * 2 * kMostSteps];
-  Tile keys[kTileVectors * 2 * kMostSteps];
-  Tile values[kTileMostDims / 16 * 2];
-  Tile weight[2];
-  int32_t sum[2][3][kTileRows][16];  // low x low, the mixed products, high x high; of this part and of the one before
-  int n_steps;                       // tiles of a row of queries or keys
+  using PlaneSums = int32_t[3][kTileRows][16];  // low x low, the mixed products, high x high
+  Tile queries[kMaxQueries / kTileQueries][2][kSteps];
+  Tile keys[kTileVectors][2][kSteps];  // 16 keys each
+  Tile values[kSteps * kTileDims / 16][2];  // 16 dimensions each
+  Tile weights[2][2];         // of a block and of the one before
+  PlaneSums score_sums[2][2];  // of a pair of groups of keys and of the one before
+  PlaneSums value_sums[2];     // of a group of dimensions and of the one before
+};
+using PlaneSums = AttentionTiles<1>::PlaneSums;
 
-  Tile& query(int block, int plane, int step) { return queries[(block * 2 + plane) * n_steps + step]; }
-  Tile& key(int group, int plane, int step) { return keys[(group * 2 + plane) * n_steps + step]; }  // 16 keys
-  Tile& value(int group, int plane) { return values[group * 2 + plane]; }                           // 16 dimensions
+template <int first>
+inline void zero_planes() {
+  tile_zero<first>(), tile_zero<first + 1>(), tile_zero<first + 2>();
+}
+template <int first>
+inline void store_planes(PlaneSums& sums) {
+  tile_store<first>(sums[0], 64);
+  tile_store<first + 1>(sums[1], 64);
+  tile_store<first + 2>(sums[2], 64);
+}
+inline F32x16 whole_sum(const PlaneSums& sums, int row) {
+  const I32x16 upper = add(load(sums[1][row]), times_256(load(sums[2][row])));
+  return to_f32(add(load(sums[0][row]), times_256(upper)));
+}
+
+// Tile products and the float operations of other rows stand side by side in the code, as the processor looks only some
+// hundred operations ahead. A page's blocks go through two loops, each of which needs few enough bytes to stay in the
+// first-level cache: scores (products of two groups of keys beside what is left of the two before), then values (products of
+// one block beside the softmax of the next). Rows that no query fills are computed like the others and read by nobody.
+
+struct PageScales {
+  const float *k, *v;  // of the slots
+  SlotGains gains;
+};
+struct TileBlock {
+  QueryBlock queries;
+  int index;
+  float* values;  // its first row of the state
 };
 
-/// Sums of products of planes a (in kActTile and the one behind) and b: tile 0 low x low, 1 mixed, 2 high x high.
-inline void dot_planes(const uint8_t* b_low, const uint8_t* b_high) {
-  tile_load<kWeightTile>(b_low, 64);
-  tile_load<kWeightTile + 1>(b_high, 64);
-  tile_dot<0, kActTile, kWeightTile, false, false>();
-  tile_dot<1, kActTile, kWeightTile + 1, false, true>();
-  tile_dot<1, kActTile + 1, kWeightTile, true, false>();
-  tile_dot<2, kActTile + 1, kWeightTile + 1, true, true>();
+/// A quarter of the products of 2 x 16 keys in one tile of dimensions: a plane of the queries with a plane of the keys.
+template <int kQuarter, int kSteps>
+__attribute__((always_inline)) inline void score_products(const uint8_t (&query)[2][kSteps][kTileRows][64], const uint8_t (&a)[2][kSteps][kTileRows][64],
+                           const uint8_t (&b)[2][kSteps][kTileRows][64], int step) {
+  constexpr int kQuery = 6, kKey = 7, query_plane = kQuarter / 2, key_plane = kQuarter % 2, sum = query_plane + key_plane;
+  if constexpr (key_plane == 0) tile_load<kQuery>(query[query_plane][step], 64);
+  tile_load<kKey>(a[key_plane][step], 64);
+  tile_dot<sum, kQuery, kKey, query_plane == 1, key_plane == 1>();
+  tile_load<kKey>(b[key_plane][step], 64);
+  tile_dot<3 + sum, kQuery, kKey, query_plane == 1, key_plane == 1>();
 }
-inline void zero_planes() { tile_zero<0>(), tile_zero<1>(), tile_zero<2>(); }
-inline void store_planes(int32_t (&sum)[3][kTileRows][16]) {
-  tile_store<0>(sum[0], 64);
-  tile_store<1>(sum[1], 64);
-  tile_store<2>(sum[2], 64);
-}
-inline I32x16 whole_sum(const int32_t (&sum)[3][kTileRows][16], int row) {
-  return add(load(sum[0][row]), add(shift_left<8>(load(sum[1][row])), shift_left<16>(load(sum[2][row]))));
-}
-
-/// s[i][16 g ...] = q_i . k, as block_scores of words has it.
-inline void tile_scores(QueryBlock& block, AttentionTiles& tiles, int b, const KeysI16& keys) {
-  for (int32_t begin = 0; begin < keys.head_dim; begin += kWordDims) {
-    const int32_t end = begin + kWordDims < keys.head_dim ? begin + kWordDims : keys.head_dim;
-    const bool last = end == keys.head_dim;
-    const auto finish = [&](int g) {
-      const F32x16 scale = load(keys.scales + g * 16);
-      for (int i = 0; i < block.n; ++i) {
-        float* const to = &block.s[i][g * 16];
-        F32x16 value = to_f32(whole_sum(tiles.sum[g % 2], i));
-        if (begin > 0) value = add(load(to), value);
-        store(to, last ? mul(mul(value, scale), splat(block.query_scale[i])) : value);
-      }
-    };
-    for (int g = 0; g < kTileVectors; ++g) {
-      zero_planes();
-      for (int step = begin / kTileDims; step * kTileDims < end; ++step) {
-        tile_load<kActTile>(tiles.query(b, 0, step), 64);
-        tile_load<kActTile + 1>(tiles.query(b, 1, step), 64);
-        dot_planes(tiles.key(g, 0, step)[0], tiles.key(g, 1, step)[0]);
-      }
-      store_planes(tiles.sum[g % 2]);
-      if (g > 0) finish(g - 1);
-    }
-    finish(kTileVectors - 1);
+template <int kPiece, int kPieces, int kSteps>
+__attribute__((always_inline)) inline void score_piece(const AttentionTiles<kSteps>& tiles, int block, int pair) {
+  // Quarters of a step, spread over the pieces.
+  if constexpr (kPiece * 4 * kSteps % kPieces == 0) {
+    constexpr int at = kPiece * 4 * kSteps / kPieces;
+    score_products<at % 4>(tiles.queries[block], tiles.keys[2 * pair], tiles.keys[2 * pair + 1], at / 4);
   }
 }
 
-/// acc_d = acc_d * carry + scale * sum of weight_j v_jd, as add_words has it.
-inline void tile_values(const QueryBlock& block, AttentionTiles& tiles, int32_t head_dim, float* acc_row, int64_t stride) {
-  const auto finish = [&](int g) {
-    for (int i = 0; i < block.n; ++i) {
-      float* const acc = acc_row + i * stride + g * 16;
-      store(acc,
-            fma(to_f32(whole_sum(tiles.sum[g % 2], i)), splat(block.weight_scale[i]), mul(load(acc), splat(block.carry[i]))));
-    }
-  };
-  tile_load<kActTile>(tiles.weight[0], 64);
-  tile_load<kActTile + 1>(tiles.weight[1], 64);
-  const int n_groups = head_dim / 16;
+/// Two rows of the scores with the keys of one pair of groups, and the highest of each so far.
+__attribute__((always_inline)) inline void finish_scores(const PlaneSums (&sums)[2], QueryBlock& block, int pair, const float* scales, int row) {
+  const F32x16 scale[2] = {load(scales + 32 * pair), load(scales + 32 * pair + 16)};
+  PHIAL_UNROLL
+  for (int i = row; i < row + 2; ++i) {
+    const F32x16 factor = splat(block.factor[i]);
+    const F32x16 x = mul(mul(whole_sum(sums[0], i), scale[0]), factor), y = mul(mul(whole_sum(sums[1], i), scale[1]), factor);
+    store(&block.s[i][32 * pair], x);
+    store(&block.s[i][32 * pair + 16], y);
+    store(block.row_top[i], max(load(block.row_top[i]), max(x, y)));
+  }
+}
+
+/// What follows the scores of a block: maxima, and the units of its weights.
+inline void finish_block_scores(TileBlock& block, const AttentionTask& task, const PageScales& scales, RunningSoftmax& running) {
+  QueryBlock& queries = block.queries;
+  if (!queries.whole)
+    row_tops<false>(queries, task.unit.cap);
+  else if (task.unit.cap > 0)
+    row_tops<true>(queries, task.unit.cap);
+  move_max(queries, running, block.index * kTileQueries);
+  queries.whole ? set_weight_units<true>(queries, scales.v, &scales.gains)
+                : set_weight_units<false>(queries, scales.v, &scales.gains);
+}
+
+/// has_block: products of a pair of groups of keys; has_before: what is left of the pair before.
+template <bool has_block, bool has_before, int kSteps>
+__attribute__((always_inline)) inline void score_pair(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair, TileBlock* before, const float* scales) {
+  if constexpr (has_block) zero_planes<0>(), zero_planes<3>();
+#define PHIAL_SCORE_PIECE(piece)                                                            \
+  if constexpr (has_block) score_piece<piece, 8>(tiles, block->index, pair);                \
+  if constexpr (has_before) finish_scores(tiles.score_sums[1 - pair], before->queries, 1 - pair, scales, 2 * piece)
+  PHIAL_SCORE_PIECE(0);
+  PHIAL_SCORE_PIECE(1);
+  PHIAL_SCORE_PIECE(2);
+  PHIAL_SCORE_PIECE(3);
+  PHIAL_SCORE_PIECE(4);
+  PHIAL_SCORE_PIECE(5);
+  PHIAL_SCORE_PIECE(6);
+  PHIAL_SCORE_PIECE(7);
+#undef PHIAL_SCORE_PIECE
+  if constexpr (has_block) store_planes<0>(tiles.score_sums[pair][0]), store_planes<3>(tiles.score_sums[pair][1]);
+}
+
+template <int kSteps, typename Prefetch>
+inline void page_scores(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks, int n, const AttentionTask& task,
+                        const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
+  TileBlock* before = nullptr;
+  for (int at = 0; at < n; ++at) {
+    TileBlock* const block = blocks[at];
+    prefetch(task.kv->k, at, n);
+    for (auto& row : block->queries.row_top) store(row, splat(-__builtin_inff()));
+    before ? score_pair<true, true>(tiles, block, 0, before, scales.k) : score_pair<true, false>(tiles, block, 0, before, scales.k);
+    if (before) finish_block_scores(*before, task, scales, running);
+    score_pair<true, true>(tiles, block, 1, block, scales.k);
+    before = block;
+  }
+  score_pair<false, true>(tiles, before, 0, before, scales.k);
+  finish_block_scores(*before, task, scales, running);
+}
+
+/// Integer weights of rows [begin, end).
+template <bool whole>
+__attribute__((always_inline)) inline void put_weights(uint8_t (&planes)[2][kTileRows][64], QueryBlock& block, const PageScales& scales, int begin, int end) {
+  for (int i = begin; i < end; ++i) {
+    I32x16 words[kTileVectors], low, high;
+    row_words<whole>(block, i, scales.v, &scales.gains, words);
+    byte_lines(words, low, high);
+    store_line(planes[0][i], low);
+    store_line(planes[1][i], high);
+  }
+}
+
+/// 16 dimensions of a block: acc_d = acc_d * carry + scale * sum of weight_j v_jd, as add_words has it.
+__attribute__((always_inline)) inline void finish_values(const PlaneSums& sums, const QueryBlock& block, float* acc, int64_t stride) {
+  for (int i = 0; i < block.n; ++i, acc += stride)
+    store(acc, fma(whole_sum(sums, i), splat(block.weight_scale[i]), mul(load(acc), splat(block.carry[i]))));
+}
+
+/// has_block: the weights of one block; has_before: the products of the one before.
+template <bool has_block, bool has_before, int kSteps>
+__attribute__((always_inline)) inline void block_values(AttentionTiles<kSteps>& tiles, TileBlock* block, const TileBlock* before, int turn, int n_groups,
+                         int64_t stride, const PageScales& scales) {
+  constexpr int kWeights = 6;
+  if constexpr (has_before) {
+    tile_load<kWeights>(tiles.weights[1 - turn][0], 64);
+    tile_load<kWeights + 1>(tiles.weights[1 - turn][1], 64);
+  }
   for (int g = 0; g < n_groups; ++g) {
-    zero_planes();
-    dot_planes(tiles.value(g, 0)[0], tiles.value(g, 1)[0]);
-    store_planes(tiles.sum[g % 2]);
-    if (g > 0) finish(g - 1);
+    if constexpr (has_before) {
+      zero_planes<0>();
+      tile_load<3>(tiles.values[g][0], 64);
+      tile_dot<0, kWeights, 3, false, false>();
+      tile_dot<1, kWeights + 1, 3, true, false>();
+      tile_load<4>(tiles.values[g][1], 64);
+      tile_dot<1, kWeights, 4, false, true>();
+      tile_dot<2, kWeights + 1, 4, true, true>();
+    }
+    if constexpr (has_block) {
+      const int begin = kTileRows * g / n_groups, end = kTileRows * (g + 1) / n_groups;
+      block->queries.whole ? put_weights<true>(tiles.weights[turn], block->queries, scales, begin, end)
+                           : put_weights<false>(tiles.weights[turn], block->queries, scales, begin, end);
+    }
+    if constexpr (has_before) {
+      if (g > 0) finish_values(tiles.value_sums[1 - g % 2], before->queries, before->values + (g - 1) * 16, stride);
+      store_planes<0>(tiles.value_sums[g % 2]);
+    }
   }
-  finish(n_groups - 1);
+  if constexpr (has_before)
+    finish_values(tiles.value_sums[(n_groups - 1) % 2], before->queries, before->values + (n_groups - 1) * 16, stride);
 }
 
-inline void attention_split_tiles(const AttentionTask& task) {
+template <int kSteps, typename Prefetch>
+inline void page_values(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks, int n, const AttentionTask& task,
+                        const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
+  const int n_groups = task.kv->head_dim / 16;
+  const int64_t stride = task.state.stride();
+  for (int at = 0; at < n; ++at) {
+    TileBlock* const block = blocks[at];
+    prefetch(task.kv->v, at, n);
+    at > 0 ? block_values<true, true>(tiles, block, blocks[at - 1], at % 2, n_groups, stride, scales)
+           : block_values<true, false>(tiles, block, nullptr, 0, n_groups, stride, scales);
+    move_sum(block->queries, running, block->index * kTileQueries);
+  }
+  block_values<false, true>(tiles, nullptr, blocks[n - 1], n % 2, n_groups, stride, scales);
+}
+
+template <int kSteps>
+inline void unpack_keys(AttentionTiles<kSteps>& tiles, const KeysI16& keys) {
+  for (int g = 0; g < kTileVectors; ++g)
+    for (int32_t d = 0; d < keys.head_dim; d += 4) {
+      const int step = d / kTileDims, line = d % kTileDims / 4;
+      split_pairs(keys.pairs(g, d), keys.pairs(g, d + 2), tiles.keys[g][0][step][line], tiles.keys[g][1][step][line]);
+    }
+}
+template <int kSteps>
+inline void unpack_values(AttentionTiles<kSteps>& tiles, const ValuesI16& values) {
+  for (int j = 0; j < kPageTokens / 2; j += 2) {
+    const int line = j % 16 / 4 * 4 + j / 16 * 2 + j % 4 / 2;  // where byte_lines puts slots j, j + 32, j + 1, j + 33
+    for (int32_t d = 0; d < values.head_dim; d += 16)
+      split_pairs(values.pairs(j, d), values.pairs(j + 32, d), tiles.values[d / 16][0][line], tiles.values[d / 16][1][line]);
+  }
+}
+
+template <int kSteps>
+inline void attention_tiles(const AttentionTask& task) {
   const KvLayer& kv = *task.kv;
   const int32_t head_dim = kv.head_dim;
-  if (kv.k_dtype != DType::i16 || kv.v_dtype != DType::i16 || task.n_queries < kTileLeastQueries || head_dim % 16 != 0 ||
-      head_dim > kTileMostDims)
-    return few_queries(task);
   const uint64_t page_bytes = kv_page_bytes(DType::i16, kv.n_kv_heads, head_dim);
   const int64_t head_at = k_index(head_dim, task.kv_head, 0, 0), scales_at = slot_scales_at(kv, task.kv_head);
-  const int n_steps = (head_dim + kTileDims - 1) / kTileDims;
   const int n_blocks = (task.n_queries + kTileQueries - 1) / kTileQueries;
-  AttentionTiles tiles;
-  tiles.n_steps = n_steps;
-  float query_scale[kMaxQueries];
-  QueryBlock block;
-
+  AttentionTiles<kSteps> tiles;
+  TileBlock blocks[kMaxQueries / kTileQueries];
+  float factor[kMaxQueries] = {};
   begin_merge(task.state, task.n_queries);
+  RunningSoftmax running(task.n_queries);
   for (int b = 0; b < n_blocks; ++b) {
-    __builtin_memset(tiles.query(b, 0, 0), 0, static_cast<size_t>(2 * n_steps * kTileBytes));
-    for (int i = b * kTileQueries; i < task.n_queries && i < (b + 1) * kTileQueries; ++i)
-      query_scale[i] = quantize_to(kMaxWord, task.queries[i], head_dim,
-                                   BytePlanes{tiles.query(b, 0, 0)[i % kTileQueries], tiles.query(b, 1, 0)[i % kTileQueries]});
+    const int row = b * kTileQueries;
+    blocks[b].index = b;
+    blocks[b].values = task.state.row(row);
+    blocks[b].queries.factor = factor + row;
+    blocks[b].queries.n = task.n_queries - row < kTileQueries ? task.n_queries - row : kTileQueries;
+    auto& queries = tiles.queries[b];
+    __builtin_memset(queries, 0, sizeof queries);
+    for (int i = 0; i < blocks[b].queries.n; ++i)
+      factor[row + i] =
+          quantize_to(kMaxWord, task.queries[row + i], head_dim, BytePlanes{queries[0][0][i], queries[1][0][i]}) * task.unit.factor;
   }
   // Rows of keys that no dimension fills meet zeros of the queries.
   if (head_dim % kTileDims != 0) __builtin_memset(tiles.keys, 0, sizeof tiles.keys);
-  // Rows of weights that no query fills give sums that nobody reads.
-  __builtin_memset(tiles.weight, 0, sizeof tiles.weight);
 
+  TileBlock* seeing[kMaxQueries / kTileQueries];
+  PageScales scales;
   tile_configure<64>();
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
     const std::byte* k_page = kv.k + task.pages[tile] * page_bytes;
     const std::byte* v_page = kv.v + task.pages[tile] * page_bytes;
-    const KeysI16 keys{reinterpret_cast<const int16_t*>(k_page) + head_at, reinterpret_cast<const float*>(k_page + scales_at),
-                       head_dim};
-    const ValuesI16 values{reinterpret_cast<const int16_t*>(v_page) + head_at, reinterpret_cast<const float*>(v_page + scales_at),
-                           head_dim};
-    const bool has_next = tile + 1 < task.end_tile;
-    bool unpacked = false;
-    for (int b = 0; b < n_blocks; ++b) {
-      const int row = b * kTileQueries;
-      if (has_next) prefetch_head(kv.k + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, b, n_blocks);
-      block.query_scale = query_scale + row;
-      block.n = task.n_queries - row < kTileQueries ? task.n_queries - row : kTileQueries;
-      int first, end;
-      if (set_visible(block, task.positions + row, tile, task.window, first, end)) {
-        if (!unpacked) {
-          for (int g = 0; g < kTileVectors; ++g)
-            for (int32_t d = 0; d < head_dim; d += 4) {
-              const int step = d / kTileDims, line = d % kTileDims / 4;
-              split_pairs(keys.pairs(g, d), keys.pairs(g, d + 2), tiles.key(g, 0, step)[line], tiles.key(g, 1, step)[line]);
-            }
-          for (int j = 0; j < kPageTokens; j += 4) {
-            const int line = j % 16 + j / 16;  // where byte_lines puts slots j to j + 3
-            for (int32_t d = 0; d < head_dim; d += 16)
-              split_pairs(values.pairs(j, d), values.pairs(j + 2, d), tiles.value(d / 16, 0)[line], tiles.value(d / 16, 1)[line]);
-          }
-          unpacked = true;
-        }
-        tile_scores(block, tiles, b, keys);
-        block_weights(block, task, row, values.scales, [&tiles](int i, const I32x16(&words)[kTileVectors]) {
-          I32x16 low, high;
-          byte_lines(words, low, high);
-          store_line(tiles.weight[0][i], low);
-          store_line(tiles.weight[1][i], high);
-        });
-        if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, b, n_blocks);
-        tile_values(block, tiles, head_dim, task.state.row(row), task.state.stride());
-      }
-    }
+    // Of the next page a part is asked for beside each block: all at once would wait for the lines.
+    const auto prefetch = [&](const std::byte* pages, int i, int n) {
+      if (tile + 1 < task.end_tile) prefetch_head(pages + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, i, n);
+    };
+    int n = 0, first, end;
+    for (int b = 0; b < n_blocks; ++b)
+      if (set_visible(blocks[b].queries, task.positions + b * kTileQueries, tile, task.window, first, end)) seeing[n++] = &blocks[b];
+    if (n == 0) continue;
+    scales.k = reinterpret_cast<const float*>(k_page + scales_at);
+    scales.v = reinterpret_cast<const float*>(v_page + scales_at);
+    scales.gains.set(scales.v);
+    unpack_keys(tiles, {reinterpret_cast<const int16_t*>(k_page) + head_at, scales.k, head_dim});
+    unpack_values(tiles, {reinterpret_cast<const int16_t*>(v_page) + head_at, scales.v, head_dim});
+    page_scores(tiles, seeing, n, task, scales, running, prefetch);
+    page_values(tiles, seeing, n, task, scales, running, prefetch);
   }
   tile_release();
+  running.save(task.state, task.n_queries);
+}
+
+inline void attention_split_tiles(const AttentionTask& task) {
+  const KvLayer& kv = *task.kv;
+  if (kv.k_dtype != DType::i16 || kv.v_dtype != DType::i16 || task.n_queries < kTileLeastQueries || kv.head_dim % 16 != 0 ||
+      kv.head_dim > kTileMostDims)
+    return few_queries(task);
+  kv.head_dim <= kTileDims ? attention_tiles<1>(task) : attention_tiles<2>(task);
 }

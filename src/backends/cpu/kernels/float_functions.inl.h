@@ -41,6 +41,17 @@ inline F32x16 exp_not_positive(F32x16 x) {
 
 inline F32x16 exp(F32x16 x) { return select(less(splat(kExpHigh), x), splat(__builtin_inff()), exp_not_positive(x)); }
 
+inline F32x16 exp2_not_positive(F32x16 x) {
+  const F32x16 t = add(x, splat(kRoundToInt));
+  const F32x16 r = sub(x, sub(t, splat(kRoundToInt)));
+  F32x16 p = fma(splat(kExp2C5), r, splat(kExp2C4));
+  p = fma(p, r, splat(kExp2C3));
+  p = fma(p, r, splat(kExp2C2));
+  p = fma(p, r, splat(kExp2C1));
+  p = fma(p, r, splat(1.0f));
+  return select(less(x, splat(kExp2Low)), zero_f32(), as_f32(add(as_i32(p), shift_left<23>(as_i32(t)))));
+}
+
 inline F32x16 silu(F32x16 x) { return div(x, add(splat(1.0f), exp(sub(splat(-0.0f), x)))); }
 
 inline F32x16 tanh(F32x16 x) {
