@@ -104,6 +104,12 @@ struct alignas(64) UnitSums {
   int32_t tile[n_tiles][kTileRows][16];
 };
 
+// While tile instructions run, products, conversions and shifts of 512 bits have one vector port; additions and byte shuffles have
+// the other as well. So sums of minimums become floats by a subtraction: counted from the bits of 1.5 * 2^23, and below 2^22,
+// they are the low bits of that float.
+constexpr int32_t kFloatBits = 0x4B400000;
+inline F32x16 counted_to_f32(I32x16 sum) { return sub(as_f32(sum), splat(kRoundToInt)); }
+
 // What K-quants are made of on tiles: the f32 value of sums from tile `first` of memory on, and products, each with the weights
 // of a tile instruction's k.
 struct OneByte {
@@ -125,7 +131,7 @@ struct TwoBytes {
   }
   template <int n>
   static F32x16 value(const UnitSums<n>& sums, int first, int row, I32x16) {
-    return to_f32(add(load(sums.tile[first][row]), shift_left<8>(load(sums.tile[first + 1][row]))));
+    return to_f32(add(load(sums.tile[first][row]), times_256(load(sums.tile[first + 1][row]))));
   }
 };
 struct Halves {
@@ -187,10 +193,10 @@ struct GroupUnits {
     for (int r = 0; r < R; ++r) {
       F32x16 value = mul(Numbers::value(sums, (tile * R + r) * kPlanes, row, offset), d[r]);
       if constexpr (Panel::kMin) {
-        I32x16 mins = dot_words(pair[r][0], aux[0]);
+        I32x16 mins = splat(kFloatBits);
         PHIAL_UNROLL
-        for (int i = 1; i < kPairs; ++i) mins = dot_words(mins, pair[r][i], aux[i]);
-        value = fma(to_f32(mins), m[r], value);
+        for (int i = 0; i < kPairs; ++i) mins = dot_words(mins, pair[r][i], aux[i]);
+        value = fma(counted_to_f32(mins), m[r], value);
       }
       float* const acc = unit.acc + t * unit.stride + r * 16;
       store(acc, fma(value, scale, load(acc)));
@@ -239,10 +245,10 @@ struct GroupUnits {
     Floats d, m;
     Pairs pair;
     if (has_before) load_rows(before, d, m, pair);
-    constexpr int n_slots = (kSteps - 1) * kSums, each = (kTokens + n_slots - 1) / n_slots;
+    constexpr int n_slots = (kSteps - 1) * kSums;
     const auto slot = [&](int i) __attribute__((always_inline)) {
       if (!has_before || i < kSums) return;
-      const int begin = (i - kSums) * each, end = begin + each < kTokens ? begin + each : kTokens;
+      const int begin = (i - kSums) * kTokens / n_slots, end = (i - kSums + 1) * kTokens / n_slots;
       PHIAL_UNROLL
       for (int t = begin; t < end; ++t) finish(before, d, m, pair, sums_before, t);
     };
