@@ -83,8 +83,8 @@ inline I32x16 times_256(I32x16 a) {
 }
 /// Bits of `yes` where `mask` has ones, of `no` elsewhere.
 inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) { return _mm512_ternarylogic_epi32(mask, yes, no, 0xCA); }
-/// Low and high bytes of four vectors of words: dword 4 i + 2 h + k is of lanes j = 4 i + 2 k and j + 1 of vectors h and h + 2, in
-/// the order (h, j), (h + 2, j), (h, j + 1), (h + 2, j + 1).
+/// Low and high bytes of four vectors of words: dword 4 i + 2 h + k is of lanes j = 4 i + 2 k and j + 1 of vectors h and h + 2,
+/// in the order (h, j), (h + 2, j), (h, j + 1), (h + 2, j + 1).
 inline void byte_lines(const I32x16 (&v)[4], I32x16& low, I32x16& high) {
   const I32x16 a = _mm512_packus_epi32(v[0], v[1]), b = _mm512_packus_epi32(v[2], v[3]), low_bytes = _mm512_set1_epi16(0xFF);
   low = bits_select(low_bytes, a, _mm512_slli_epi16(b, 8));

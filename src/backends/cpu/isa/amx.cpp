@@ -1,4 +1,4 @@
-// Products of many tokens on AMX tiles; for the rest the AVX-512 kernels.
+// Products of many tokens on AMX tiles; for the rest the AVX-512 kernels, with lines of weights asked for in another cache.
 #include "backends/cpu/kernel_table.h"
 #include "backends/cpu/tile_shapes.h"
 
@@ -11,12 +11,14 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
+// Of these cores the first-level cache has too few places for lines that come from memory.
+#define PHIAL_PREFETCH_LEVEL 2
+
 namespace phial::cpu {
 namespace amx {
 #include "backends/cpu/simd_avx512.h"
 #include "backends/cpu/tiles_amx.h"
-#include "backends/cpu/kernels/linear_parts.inl.h"
-#include "backends/cpu/linear_formats.inl.h"
+#include "backends/cpu/kernels/linear_kernels.inl.h"
 #include "backends/cpu/kernels/bf16_pairs.inl.h"
 #include "backends/cpu/kernels/linear_amx.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
@@ -32,13 +34,13 @@ inline OpKernels tile_op_kernels() {
 }  // namespace amx
 
 const KernelTable& amx_table() {
-  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels<false>(avx512_table().linear),
+  static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels<false>(amx::linear_kernels()),
                                  amx::tile_op_kernels(), avx512_table().limits};
   return table;
 }
 
 const KernelTable& amx_fp16_table() {
-  static const KernelTable table{"amx_fp16", "AMX with FP16 and AVX-512 VNNI", amx::tile_kernels<true>(avx512_table().linear),
+  static const KernelTable table{"amx_fp16", "AMX with FP16 and AVX-512 VNNI", amx::tile_kernels<true>(amx::linear_kernels()),
                                  amx::tile_op_kernels(), avx512_table().limits};
   return table;
 }

@@ -91,7 +91,7 @@ struct ValuesQ8 {
 struct QueryBlock {
   const float* const* queries;
   const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
-  const float* factor;  // of each query: of its sums, to scores in their unit
+  const float* factor;         // of each query: of its sums, to scores in their unit
   int n;
   int begin[kBlockRows] = {}, end[kBlockRows] = {};  // visible slots
   bool whole;                                        // all queries see all slots

@@ -2,8 +2,8 @@
 // signed), four products, the same exact sums as those of words. Four bytes of a tile's row lie in the order 0, 2, 1, 3 of the
 // values, which puts two lines of pairs together with one select a plane; queries and weights are put in that order too.
 
-constexpr int kTileQueries = kTileRows;  // of a block
-constexpr int kTileLeastQueries = 12;    // below, words are faster
+constexpr int kTileQueries = kTileRows;       // of a block
+constexpr int kTileLeastQueries = 12;         // below, words are faster
 constexpr int32_t kTileMostDims = kWordDims;  // of a head: one run of integers
 constexpr int kTileDims = 64, kTileBytes = 1024;
 static_assert(kPageTokens == kTileDims);  // a page is one tile of keys in the products with values
@@ -34,11 +34,11 @@ struct alignas(64) AttentionTiles {
   using Tile = uint8_t[kTileRows][64];
   using PlaneSums = int32_t[3][kTileRows][16];  // low x low, the mixed products, high x high
   Tile queries[kMaxQueries / kTileQueries][2][kSteps];
-  Tile keys[kTileVectors][2][kSteps];  // 16 keys each
+  Tile keys[kTileVectors][2][kSteps];       // 16 keys each
   Tile values[kSteps * kTileDims / 16][2];  // 16 dimensions each
-  Tile weights[2][2];         // of a block and of the one before
-  PlaneSums score_sums[2][2];  // of a pair of groups of keys and of the one before
-  PlaneSums value_sums[2];     // of a group of dimensions and of the one before
+  Tile weights[2][2];                       // of a block and of the one before
+  PlaneSums score_sums[2][2];               // of a pair of groups of keys and of the one before
+  PlaneSums value_sums[2];                  // of a group of dimensions and of the one before
 };
 using PlaneSums = AttentionTiles<1>::PlaneSums;
 
@@ -74,8 +74,9 @@ struct TileBlock {
 
 /// A quarter of the products of 2 x 16 keys in one tile of dimensions: a plane of the queries with a plane of the keys.
 template <int kQuarter, int kSteps>
-__attribute__((always_inline)) inline void score_products(const uint8_t (&query)[2][kSteps][kTileRows][64], const uint8_t (&a)[2][kSteps][kTileRows][64],
-                           const uint8_t (&b)[2][kSteps][kTileRows][64], int step) {
+__attribute__((always_inline)) inline void score_products(const uint8_t (&query)[2][kSteps][kTileRows][64],
+                                                          const uint8_t (&a)[2][kSteps][kTileRows][64],
+                                                          const uint8_t (&b)[2][kSteps][kTileRows][64], int step) {
   constexpr int kQuery = 6, kKey = 7, query_plane = kQuarter / 2, key_plane = kQuarter % 2, sum = query_plane + key_plane;
   if constexpr (key_plane == 0) tile_load<kQuery>(query[query_plane][step], 64);
   tile_load<kKey>(a[key_plane][step], 64);
@@ -93,7 +94,8 @@ __attribute__((always_inline)) inline void score_piece(const AttentionTiles<kSte
 }
 
 /// Two rows of the scores with the keys of one pair of groups, and the highest of each so far.
-__attribute__((always_inline)) inline void finish_scores(const PlaneSums (&sums)[2], QueryBlock& block, int pair, const float* scales, int row) {
+__attribute__((always_inline)) inline void finish_scores(const PlaneSums (&sums)[2], QueryBlock& block, int pair,
+                                                         const float* scales, int row) {
   const F32x16 scale[2] = {load(scales + 32 * pair), load(scales + 32 * pair + 16)};
   PHIAL_UNROLL
   for (int i = row; i < row + 2; ++i) {
@@ -119,10 +121,11 @@ inline void finish_block_scores(TileBlock& block, const AttentionTask& task, con
 
 /// has_block: products of a pair of groups of keys; has_before: what is left of the pair before.
 template <bool has_block, bool has_before, int kSteps>
-__attribute__((always_inline)) inline void score_pair(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair, TileBlock* before, const float* scales) {
+__attribute__((always_inline)) inline void score_pair(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair,
+                                                      TileBlock* before, const float* scales) {
   if constexpr (has_block) zero_planes<0>(), zero_planes<3>();
-#define PHIAL_SCORE_PIECE(piece)                                                            \
-  if constexpr (has_block) score_piece<piece, 8>(tiles, block->index, pair);                \
+#define PHIAL_SCORE_PIECE(piece)                                             \
+  if constexpr (has_block) score_piece<piece, 8>(tiles, block->index, pair); \
   if constexpr (has_before) finish_scores(tiles.score_sums[1 - pair], before->queries, 1 - pair, scales, 2 * piece)
   PHIAL_SCORE_PIECE(0);
   PHIAL_SCORE_PIECE(1);
@@ -144,7 +147,8 @@ inline void page_scores(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks,
     TileBlock* const block = blocks[at];
     prefetch(task.kv->k, at, n);
     for (auto& row : block->queries.row_top) store(row, splat(-__builtin_inff()));
-    before ? score_pair<true, true>(tiles, block, 0, before, scales.k) : score_pair<true, false>(tiles, block, 0, before, scales.k);
+    before ? score_pair<true, true>(tiles, block, 0, before, scales.k)
+           : score_pair<true, false>(tiles, block, 0, before, scales.k);
     if (before) finish_block_scores(*before, task, scales, running);
     score_pair<true, true>(tiles, block, 1, block, scales.k);
     before = block;
@@ -155,7 +159,8 @@ inline void page_scores(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks,
 
 /// Integer weights of rows [begin, end).
 template <bool whole>
-__attribute__((always_inline)) inline void put_weights(uint8_t (&planes)[2][kTileRows][64], QueryBlock& block, const PageScales& scales, int begin, int end) {
+__attribute__((always_inline)) inline void put_weights(uint8_t (&planes)[2][kTileRows][64], QueryBlock& block,
+                                                       const PageScales& scales, int begin, int end) {
   for (int i = begin; i < end; ++i) {
     I32x16 words[kTileVectors], low, high;
     row_words<whole>(block, i, scales.v, &scales.gains, words);
@@ -166,15 +171,16 @@ __attribute__((always_inline)) inline void put_weights(uint8_t (&planes)[2][kTil
 }
 
 /// 16 dimensions of a block: acc_d = acc_d * carry + scale * sum of weight_j v_jd, as add_words has it.
-__attribute__((always_inline)) inline void finish_values(const PlaneSums& sums, const QueryBlock& block, float* acc, int64_t stride) {
+__attribute__((always_inline)) inline void finish_values(const PlaneSums& sums, const QueryBlock& block, float* acc,
+                                                         int64_t stride) {
   for (int i = 0; i < block.n; ++i, acc += stride)
     store(acc, fma(whole_sum(sums, i), splat(block.weight_scale[i]), mul(load(acc), splat(block.carry[i]))));
 }
 
 /// has_block: the weights of one block; has_before: the products of the one before.
 template <bool has_block, bool has_before, int kSteps>
-__attribute__((always_inline)) inline void block_values(AttentionTiles<kSteps>& tiles, TileBlock* block, const TileBlock* before, int turn, int n_groups,
-                         int64_t stride, const PageScales& scales) {
+__attribute__((always_inline)) inline void block_values(AttentionTiles<kSteps>& tiles, TileBlock* block, const TileBlock* before,
+                                                        int turn, int n_groups, int64_t stride, const PageScales& scales) {
   constexpr int kWeights = 6;
   if constexpr (has_before) {
     tile_load<kWeights>(tiles.weights[1 - turn][0], 64);
@@ -257,8 +263,8 @@ inline void attention_tiles(const AttentionTask& task) {
     auto& queries = tiles.queries[b];
     __builtin_memset(queries, 0, sizeof queries);
     for (int i = 0; i < blocks[b].queries.n; ++i)
-      factor[row + i] =
-          quantize_to(kMaxWord, task.queries[row + i], head_dim, BytePlanes{queries[0][0][i], queries[1][0][i]}) * task.unit.factor;
+      factor[row + i] = quantize_to(kMaxWord, task.queries[row + i], head_dim, BytePlanes{queries[0][0][i], queries[1][0][i]}) *
+                        task.unit.factor;
   }
   // Rows of keys that no dimension fills meet zeros of the queries.
   if (head_dim % kTileDims != 0) __builtin_memset(tiles.keys, 0, sizeof tiles.keys);
@@ -275,7 +281,8 @@ inline void attention_tiles(const AttentionTask& task) {
     };
     int n = 0, first, end;
     for (int b = 0; b < n_blocks; ++b)
-      if (set_visible(blocks[b].queries, task.positions + b * kTileQueries, tile, task.window, first, end)) seeing[n++] = &blocks[b];
+      if (set_visible(blocks[b].queries, task.positions + b * kTileQueries, tile, task.window, first, end))
+        seeing[n++] = &blocks[b];
     if (n == 0) continue;
     scales.k = reinterpret_cast<const float*>(k_page + scales_at);
     scales.v = reinterpret_cast<const float*>(v_page + scales_at);

@@ -104,9 +104,9 @@ struct alignas(64) UnitSums {
   int32_t tile[n_tiles][kTileRows][16];
 };
 
-// While tile instructions run, products, conversions and shifts of 512 bits have one vector port; additions and byte shuffles have
-// the other as well. So sums of minimums become floats by a subtraction: counted from the bits of 1.5 * 2^23, and below 2^22,
-// they are the low bits of that float.
+// While tile instructions run, products, conversions and shifts of 512 bits have one vector port; additions and byte shuffles
+// have the other as well. So sums of minimums become floats by a subtraction: counted from the bits of 1.5 * 2^23, and below
+// 2^22, they are the low bits of that float.
 constexpr int32_t kFloatBits = 0x4B400000;
 inline F32x16 counted_to_f32(I32x16 sum) { return sub(as_f32(sum), splat(kRoundToInt)); }
 
@@ -319,7 +319,7 @@ struct GroupUnits {
 
 /// All units of a block of rows: pairs of tiles, then the last one alone.
 template <class F, class Numbers, int R, class Panel>
-void multiply_panels(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc) {
+void multiply_pairs(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   const int64_t stride = n_panels * 16;
   const int n_paired = n_tiles / 2 * 2;
@@ -331,9 +331,9 @@ template <class F, class Numbers, class Panel>
 void multiply_groups(const Panel* panels, int n_panels, const std::byte* act, int n_tokens, float* acc) {
   const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
   if (Numbers::kPlanes == 1 && n_panels == 2)
-    multiply_panels<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc);
+    multiply_pairs<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc);
   else
-    multiply_panels<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc);
+    multiply_pairs<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc);
 }
 
 /// Part `part` of the chunk of n_panels panels, times n_tiles records from `record` on, to be added to acc.
