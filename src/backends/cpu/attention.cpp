@@ -75,7 +75,7 @@ void CpuStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs
 
 void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) {
   const int32_t head_dim = params.head_dim;
-  const AttentionCut cut(params);
+  const AttentionCut cut(params, pool_.size());
   const Jobs jobs(cut, step);
   WorkspaceScope scope(workspace());
   auto states = [&](int64_t n_rows) {

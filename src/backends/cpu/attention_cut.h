@@ -9,12 +9,12 @@
 namespace phial::cpu {
 
 struct AttentionCut {
-  explicit AttentionCut(const AttentionParams& params)
+  AttentionCut(const AttentionParams& params, int n_threads)
       : head_dim(params.head_dim),
         group(params.n_heads / params.n_kv_heads),
         heads(std::min(group, kMaxQueries)),
         parts((group + heads - 1) / heads),
-        tokens(std::max(1, kMaxQueries / heads)),
+        tokens(std::max(1, most_queries(params.n_kv_heads * parts, n_threads) / heads)),
         n_columns(params.n_kv_heads * parts) {}
 
   int64_t n_jobs(int64_t n_runs) const { return n_runs * n_columns; }
@@ -38,6 +38,10 @@ struct AttentionCut {
   int32_t n_columns;
 
  private:
+  /// Long jobs read K and V less often, short ones keep many threads busy to the end.
+  static int32_t most_queries(int64_t n_columns, int64_t n_threads) {
+    return n_columns >= 4 * n_threads ? kMaxQueries : kMaxQueries / 2;
+  }
   static constexpr uint64_t kMaxPartialBytes = 4u << 20;
 };
 

@@ -28,7 +28,7 @@ class CpuPlanStream final : public PlanStream {
 
   void attention(Tensor, Tensor q, const KvLayer&, const AttentionParams& params, const StepInputs& step) override {
     WorkspaceScope scope(workspace());
-    const AttentionCut cut(params);
+    const AttentionCut cut(params, n_threads_);
     // Sequences apart fill their runs less; one long text fills them all.
     const int64_t n_tokens = q.n_rows, per_sequence = (n_tokens + step.n_sequences - 1) / std::max(step.n_sequences, 1);
     const int64_t n_runs = step.n_sequences * ((per_sequence + cut.tokens - 1) / cut.tokens);
