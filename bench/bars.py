@@ -73,8 +73,8 @@ OTHER_REASONS = {
     "avx2": {"prefill_ratio": "sums of pairs of byte products in 16 bits, which AVX2 asks for, take as many instructions as the products themselves"},
     "avx512": {"prefill_share": "on this processor a load beside an addition of 512 bits takes 0.7 clocks instead of 0.5 (measured), and the tile kernels are made of both"},
     "amx": {
-        "prefill_ratio": "llama.cpp multiplies on tiles too; tile products hold one of the two vector pipes, so the float operations behind them (per 256 values, for blocks of 32 "
-                         "per 32) have one, and take as long as the products or longer (notes)",
+        "prefill_ratio": "llama.cpp multiplies on tiles too; while tiles are used float products and conversions have one of the two vector ports, and the float operations behind "
+                         "the tiles' sums (per 256 values, for blocks of 32 per 32) take as long as the products or longer (notes)",
         "decode_share": "one token is multiplied as with AVX-512; two cores get less of the memory than a plain read does (notes)",
         "together": "8 tokens are multiplied as with AVX-512, whose 512-bit loads and products run at two thirds of their nominal rate here (notes)",
         "long_share": "the products are faster on tiles, so attention weighs more (notes)",

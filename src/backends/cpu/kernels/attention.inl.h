@@ -506,6 +506,12 @@ inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t til
   return first < end;
 }
 
+/// Whether all n queries see all of a tile.
+inline bool all_see_all(const int32_t* positions, int n, int32_t tile, int32_t window) {
+  const int64_t end = (tile + int64_t{1}) * kTile - 1;
+  return positions[0] >= end && (window <= 0 || positions[n - 1] - window < end - kTile + 1);
+}
+
 /// Asks for part i of n of one head of a page.
 inline void prefetch_head(const std::byte* page, int64_t head_at, int32_t head_dim, DType dtype, int i, int n) {
   const int64_t value_bytes = dtype == DType::f32 ? 4 : dtype == DType::q8_0 ? 1 : 2;

@@ -280,9 +280,15 @@ inline void attention_tiles(const AttentionTask& task) {
       if (tile + 1 < task.end_tile) prefetch_head(pages + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, i, n);
     };
     int n = 0, first, end;
-    for (int b = 0; b < n_blocks; ++b)
-      if (set_visible(blocks[b].queries, task.positions + b * kTileQueries, tile, task.window, first, end))
-        seeing[n++] = &blocks[b];
+    for (int b = 0; b < n_blocks; ++b) {
+      QueryBlock& queries = blocks[b].queries;
+      const int32_t* const positions = task.positions + b * kTileQueries;
+      if (all_see_all(positions, queries.n, tile, task.window))
+        queries.whole = true;
+      else if (!set_visible(queries, positions, tile, task.window, first, end))
+        continue;
+      seeing[n++] = &blocks[b];
+    }
     if (n == 0) continue;
     scales.k = reinterpret_cast<const float*>(k_page + scales_at);
     scales.v = reinterpret_cast<const float*>(v_page + scales_at);
