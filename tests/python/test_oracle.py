@@ -28,8 +28,15 @@ def ids_of_length(tokenizer, n):
 
 
 def reference_logits(model, ids):
-    with torch.no_grad():
-        return model(torch.tensor([ids])).logits[0].numpy()
+    """Of two passes that agree with each other: one of some hundred was seen to be 1e-5 off, with ours as ever."""
+    before = None
+    for _ in range(4):
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0].numpy()
+        if before is not None and nmse(logits, before) <= TOLERANCE / 100:
+            return logits
+        before = logits
+    pytest.fail("the reference does not agree with itself")
 
 
 def our_logits(path, ids, tmp_path, *flags):
