@@ -27,6 +27,22 @@ TEST_CASE("exp: within 1.5 ulp everywhere, exact at its edges") {
   CHECK(std::isnan(exp_f32(NAN)));
 }
 
+TEST_CASE("exp2 of what is not positive: within 2.2e-7, exact at its edges, never above 1") {
+  double worst = 0;
+  float most = 0;
+  for (double x = -125; x <= 0; x += 0.00173) {
+    const float f = static_cast<float>(x);
+    worst = std::max(worst, std::abs(exp2_not_positive(f) / std::exp2(static_cast<double>(f)) - 1));
+    most = std::max(most, exp2_not_positive(f));
+  }
+  CHECK(worst < 2.2e-7);
+  CHECK(most <= 1.0f);
+  CHECK(exp2_not_positive(0) == 1.0f);
+  CHECK(exp2_not_positive(-1) == 0.5f);
+  CHECK(exp2_not_positive(-125.5f) == 0.0f);
+  CHECK(exp2_not_positive(-INFINITY) == 0.0f);
+}
+
 TEST_CASE("silu and tanh against double") {
   for (double x = -95; x < 95; x += 0.0371) {
     const float f = static_cast<float>(x);

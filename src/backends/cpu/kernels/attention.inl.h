@@ -300,8 +300,8 @@ struct RunningSoftmax {
 
 /// What a page whose slots are all seen multiplies probabilities by to make integers of an i16 cache's weights.
 struct SlotGains {
-  alignas(64) float gain[kTile];
-  float unit;
+  alignas(64) float gain[kTile] = {};
+  float unit = 0;
 
   void set(const float* scales) {
     F32x16 longest = zero_f32();
@@ -347,7 +347,7 @@ inline void move_sum(QueryBlock& block, RunningSoftmax& running, int row) {
   store_first(running.sum + row, sum, block.n);
 }
 
-/// p = 2^(x - top) of row i, 0 for keys not seen; leaves the lanes of their sum.
+/// p = 2^(x - top) of row i, 0 for keys not seen, whose x is -infinity; leaves the lanes of their sum.
 template <bool whole>
 inline void row_probabilities(QueryBlock& block, int i, F32x16 (&p)[kTileVectors]) {
   F32x16 total = zero_f32();
@@ -358,7 +358,6 @@ inline void row_probabilities(QueryBlock& block, int i, F32x16 (&p)[kTileVectors
     PHIAL_UNROLL
     for (int v = 0; v < kTileVectors; ++v) {
       p[v] = exp2_not_positive(sub(load(&block.s[i][16 * v]), splat(block.top[i])));
-      if constexpr (!whole) p[v] = where_visible(p[v], zero_f32(), v, block.begin[i], block.end[i]);
       total = add(total, p[v]);
     }
   }
@@ -381,10 +380,10 @@ inline void float_weights(QueryBlock& block, const AttentionTask& task, RunningS
 
 /// The unit of each row's integers: of the page's gains, or of the scales of the slots that the row sees.
 template <bool whole>
-inline void set_weight_units(QueryBlock& block, const float* scales, const SlotGains* gains) {
+inline void set_weight_units(QueryBlock& block, const float* scales, const SlotGains& gains) {
   F32x16 unit;
   if constexpr (whole) {
-    unit = splat(gains->unit);
+    unit = splat(gains.unit);
   } else {
     for (int i = 0; i < block.n; ++i) {
       F32x16 longest = zero_f32();
@@ -401,14 +400,14 @@ inline void set_weight_units(QueryBlock& block, const float* scales, const SlotG
 }
 /// Row i's weights of an i16 cache's values.
 template <bool whole>
-inline void row_words(QueryBlock& block, int i, const float* scales, const SlotGains* gains, I32x16 (&words)[kTileVectors]) {
+inline void row_words(QueryBlock& block, int i, const float* scales, const SlotGains& gains, I32x16 (&words)[kTileVectors]) {
   F32x16 p[kTileVectors];
   row_probabilities<whole>(block, i, p);
   PHIAL_UNROLL
   for (int v = 0; v < kTileVectors; ++v) {
     F32x16 gain;
     if constexpr (whole)
-      gain = load(gains->gain + 16 * v);
+      gain = load(gains.gain + 16 * v);
     else
       gain = where_visible(mul(load(scales + 16 * v), splat(block.inverse[i])), zero_f32(), v, block.begin[i], block.end[i]);
     words[v] = to_i32(mul(p[v], gain));
@@ -416,7 +415,7 @@ inline void row_words(QueryBlock& block, int i, const float* scales, const SlotG
 }
 template <bool whole>
 inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row, const float* scales,
-                         const SlotGains* gains) {
+                         const SlotGains& gains) {
   row_tops<whole>(block, task.unit.cap);
   move_max(block, running, row);
   set_weight_units<whole>(block, scales, gains);
@@ -485,17 +484,20 @@ inline void values_with(QueryBlock& block, const ValuesI16& values, const Softma
              [&](auto n) { add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end); });
 }
 
-/// Sets the visible slots of each query in a tile; false when none sees any.
+/// Sets the visible slots of each query in a tile; false when none sees any. Most tiles are seen whole by all: the first query
+/// sees its end, and the last its beginning.
 inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t tile, int32_t window, int& first, int& end) {
-  first = kTile;
-  end = 0;
-  block.whole = true;
+  const int64_t tile_begin = int64_t{tile} * kTile;
+  block.whole = positions[0] >= tile_begin + kTile - 1 && (window <= 0 || positions[block.n - 1] - window < tile_begin);
+  first = block.whole ? 0 : kTile;
+  end = block.whole ? kTile : 0;
   for (int i = 0; i < block.n; ++i) {
+    block.begin[i] = 0, block.end[i] = kTile;
+    if (block.whole) continue;
     const int32_t last = positions[i] - tile * kTile + 1;
     const int32_t begin = window > 0 ? last - window : 0;
     block.begin[i] = begin > 0 ? begin : 0;
     block.end[i] = last < kTile ? last : kTile;
-    block.whole = block.whole && block.begin[i] == 0 && block.end[i] == kTile;
     if (block.begin[i] >= block.end[i]) {
       block.begin[i] = block.end[i] = 0;
       continue;
@@ -504,12 +506,6 @@ inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t til
     end = block.end[i] > end ? block.end[i] : end;
   }
   return first < end;
-}
-
-/// Whether all n queries see all of a tile.
-inline bool all_see_all(const int32_t* positions, int n, int32_t tile, int32_t window) {
-  const int64_t end = (tile + int64_t{1}) * kTile - 1;
-  return positions[0] >= end && (window <= 0 || positions[n - 1] - window < end - kTile + 1);
 }
 
 /// Asks for part i of n of one head of a page.
@@ -536,6 +532,7 @@ inline void attention_split(const AttentionTask& task) {
   float factor[kMaxQueries];
   for (int i = 0; i < task.n_queries; ++i) factor[i] = task.unit.factor;
   QueryBlock block;
+  SlotGains gains;
   const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
   const auto block_size = [&](int b, int row) { return (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b); };
   if (kv.k_dtype == DType::i16) {
@@ -552,6 +549,7 @@ inline void attention_split(const AttentionTask& task) {
     const std::byte* k_page = kv.k + task.pages[tile] * k_bytes;
     const std::byte* v_page = kv.v + task.pages[tile] * v_bytes;
     const float* const slot_scales = reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head));
+    if (kv.v_dtype == DType::i16) gains.set(slot_scales);
     if (kv.v_dtype == DType::q8_0) {
       const uint16_t* from = reinterpret_cast<const uint16_t*>(v_page + page_values) + scales_at;
       for (int i = 0; i < kTile * head_dim / kScaleBlock; i += 16) store(v_scales + i, load_f16(from + i));
@@ -588,12 +586,9 @@ inline void attention_split(const AttentionTask& task) {
         }
         if (kv.v_dtype != DType::i16)
           block.whole ? float_weights<true>(block, task, running, row) : float_weights<false>(block, task, running, row);
-        else if (block.whole) {
-          SlotGains gains;
-          gains.set(slot_scales);
-          word_weights<true>(block, task, running, row, slot_scales, &gains);
-        } else
-          word_weights<false>(block, task, running, row, slot_scales, nullptr);
+        else
+          block.whole ? word_weights<true>(block, task, running, row, slot_scales, gains)
+                      : word_weights<false>(block, task, running, row, slot_scales, gains);
         if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
         switch (kv.v_dtype) {  // the cache formats
           case DType::f32:

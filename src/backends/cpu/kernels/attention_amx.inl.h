@@ -28,11 +28,12 @@ inline void split_pairs(const int32_t* first, const int32_t* second, uint8_t* lo
   store_line(high, bits_select(low_bytes, shift_right_bits<8>(a), b));
 }
 
+using Tile = uint8_t[kTileRows][64];
+using PlaneSums = int32_t[3][kTileRows][16];  // low x low, the mixed products, high x high
+
 /// What one task keeps in tiles' form: the queries, and one head of a page. kSteps: tiles of a row of queries or keys.
 template <int kSteps>
 struct alignas(64) AttentionTiles {
-  using Tile = uint8_t[kTileRows][64];
-  using PlaneSums = int32_t[3][kTileRows][16];  // low x low, the mixed products, high x high
   Tile queries[kMaxQueries / kTileQueries][2][kSteps];
   Tile keys[kTileVectors][2][kSteps];       // 16 keys each
   Tile values[kSteps * kTileDims / 16][2];  // 16 dimensions each
@@ -40,7 +41,6 @@ struct alignas(64) AttentionTiles {
   PlaneSums score_sums[2][2];               // of a pair of groups of keys and of the one before
   PlaneSums value_sums[2];                  // of a group of dimensions and of the one before
 };
-using PlaneSums = AttentionTiles<1>::PlaneSums;
 
 template <int first>
 inline void zero_planes() {
@@ -69,14 +69,13 @@ struct PageScales {
 struct TileBlock {
   QueryBlock queries;
   int index;
-  float* values;  // its first row of the state
 };
 
-/// A quarter of the products of 2 x 16 keys in one tile of dimensions: a plane of the queries with a plane of the keys.
+/// A quarter of the products of a pair of groups of keys in one tile of dimensions: a plane of the queries with a plane of the
+/// keys. Sums of the first group are in tiles 0 to 2, of the second in 3 to 5.
 template <int kQuarter, int kSteps>
-__attribute__((always_inline)) inline void score_products(const uint8_t (&query)[2][kSteps][kTileRows][64],
-                                                          const uint8_t (&a)[2][kSteps][kTileRows][64],
-                                                          const uint8_t (&b)[2][kSteps][kTileRows][64], int step) {
+[[gnu::always_inline]] inline void score_products(const Tile (&query)[2][kSteps], const Tile (&a)[2][kSteps],
+                                                  const Tile (&b)[2][kSteps], int step) {
   constexpr int kQuery = 6, kKey = 7, query_plane = kQuarter / 2, key_plane = kQuarter % 2, sum = query_plane + key_plane;
   if constexpr (key_plane == 0) tile_load<kQuery>(query[query_plane][step], 64);
   tile_load<kKey>(a[key_plane][step], 64);
@@ -84,18 +83,10 @@ __attribute__((always_inline)) inline void score_products(const uint8_t (&query)
   tile_load<kKey>(b[key_plane][step], 64);
   tile_dot<3 + sum, kQuery, kKey, query_plane == 1, key_plane == 1>();
 }
-template <int kPiece, int kPieces, int kSteps>
-__attribute__((always_inline)) inline void score_piece(const AttentionTiles<kSteps>& tiles, int block, int pair) {
-  // Quarters of a step, spread over the pieces.
-  if constexpr (kPiece * 4 * kSteps % kPieces == 0) {
-    constexpr int at = kPiece * 4 * kSteps / kPieces;
-    score_products<at % 4>(tiles.queries[block], tiles.keys[2 * pair], tiles.keys[2 * pair + 1], at / 4);
-  }
-}
 
 /// Two rows of the scores with the keys of one pair of groups, and the highest of each so far.
-__attribute__((always_inline)) inline void finish_scores(const PlaneSums (&sums)[2], QueryBlock& block, int pair,
-                                                         const float* scales, int row) {
+[[gnu::always_inline]] inline void finish_scores(const PlaneSums (&sums)[2], QueryBlock& block, int pair, const float* scales,
+                                                 int row) {
   const F32x16 scale[2] = {load(scales + 32 * pair), load(scales + 32 * pair + 16)};
   PHIAL_UNROLL
   for (int i = row; i < row + 2; ++i) {
@@ -103,7 +94,8 @@ __attribute__((always_inline)) inline void finish_scores(const PlaneSums (&sums)
     const F32x16 x = mul(mul(whole_sum(sums[0], i), scale[0]), factor), y = mul(mul(whole_sum(sums[1], i), scale[1]), factor);
     store(&block.s[i][32 * pair], x);
     store(&block.s[i][32 * pair + 16], y);
-    store(block.row_top[i], max(load(block.row_top[i]), max(x, y)));
+    const F32x16 highest = max(x, y);
+    store(block.row_top[i], pair == 0 ? highest : max(load(block.row_top[i]), highest));
   }
 }
 
@@ -115,27 +107,27 @@ inline void finish_block_scores(TileBlock& block, const AttentionTask& task, con
   else if (task.unit.cap > 0)
     row_tops<true>(queries, task.unit.cap);
   move_max(queries, running, block.index * kTileQueries);
-  queries.whole ? set_weight_units<true>(queries, scales.v, &scales.gains)
-                : set_weight_units<false>(queries, scales.v, &scales.gains);
+  queries.whole ? set_weight_units<true>(queries, scales.v, scales.gains)
+                : set_weight_units<false>(queries, scales.v, scales.gains);
 }
 
-/// has_block: products of a pair of groups of keys; has_before: what is left of the pair before.
+/// In eight pieces, products of a pair of groups of keys (has_block) and what is left of the pair before (has_before).
+template <bool has_block, bool has_before, int kPiece = 0, int kSteps>
+[[gnu::always_inline]] inline void score_pieces(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair,
+                                                TileBlock* before, const float* scales) {
+  if constexpr (kPiece < 8) {
+    constexpr int quarter = kPiece * kSteps / 2;  // of all steps
+    if constexpr (has_block && kPiece * kSteps % 2 == 0)
+      score_products<quarter % 4>(tiles.queries[block->index], tiles.keys[2 * pair], tiles.keys[2 * pair + 1], quarter / 4);
+    if constexpr (has_before) finish_scores(tiles.score_sums[1 - pair], before->queries, 1 - pair, scales, 2 * kPiece);
+    score_pieces<has_block, has_before, kPiece + 1>(tiles, block, pair, before, scales);
+  }
+}
 template <bool has_block, bool has_before, int kSteps>
-__attribute__((always_inline)) inline void score_pair(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair,
-                                                      TileBlock* before, const float* scales) {
+[[gnu::always_inline]] inline void score_pair(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair, TileBlock* before,
+                                              const float* scales) {
   if constexpr (has_block) zero_planes<0>(), zero_planes<3>();
-#define PHIAL_SCORE_PIECE(piece)                                             \
-  if constexpr (has_block) score_piece<piece, 8>(tiles, block->index, pair); \
-  if constexpr (has_before) finish_scores(tiles.score_sums[1 - pair], before->queries, 1 - pair, scales, 2 * piece)
-  PHIAL_SCORE_PIECE(0);
-  PHIAL_SCORE_PIECE(1);
-  PHIAL_SCORE_PIECE(2);
-  PHIAL_SCORE_PIECE(3);
-  PHIAL_SCORE_PIECE(4);
-  PHIAL_SCORE_PIECE(5);
-  PHIAL_SCORE_PIECE(6);
-  PHIAL_SCORE_PIECE(7);
-#undef PHIAL_SCORE_PIECE
+  score_pieces<has_block, has_before>(tiles, block, pair, before, scales);
   if constexpr (has_block) store_planes<0>(tiles.score_sums[pair][0]), store_planes<3>(tiles.score_sums[pair][1]);
 }
 
@@ -146,7 +138,6 @@ inline void page_scores(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks,
   for (int at = 0; at < n; ++at) {
     TileBlock* const block = blocks[at];
     prefetch(task.kv->k, at, n);
-    for (auto& row : block->queries.row_top) store(row, splat(-__builtin_inff()));
     before ? score_pair<true, true>(tiles, block, 0, before, scales.k)
            : score_pair<true, false>(tiles, block, 0, before, scales.k);
     if (before) finish_block_scores(*before, task, scales, running);
@@ -159,11 +150,11 @@ inline void page_scores(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks,
 
 /// Integer weights of rows [begin, end).
 template <bool whole>
-__attribute__((always_inline)) inline void put_weights(uint8_t (&planes)[2][kTileRows][64], QueryBlock& block,
-                                                       const PageScales& scales, int begin, int end) {
+[[gnu::always_inline]] inline void put_weights(Tile (&planes)[2], QueryBlock& block, const PageScales& scales, int begin,
+                                               int end) {
   for (int i = begin; i < end; ++i) {
     I32x16 words[kTileVectors], low, high;
-    row_words<whole>(block, i, scales.v, &scales.gains, words);
+    row_words<whole>(block, i, scales.v, scales.gains, words);
     byte_lines(words, low, high);
     store_line(planes[0][i], low);
     store_line(planes[1][i], high);
@@ -171,16 +162,18 @@ __attribute__((always_inline)) inline void put_weights(uint8_t (&planes)[2][kTil
 }
 
 /// 16 dimensions of a block: acc_d = acc_d * carry + scale * sum of weight_j v_jd, as add_words has it.
-__attribute__((always_inline)) inline void finish_values(const PlaneSums& sums, const QueryBlock& block, float* acc,
-                                                         int64_t stride) {
+[[gnu::always_inline]] inline void finish_values(const PlaneSums& sums, const QueryBlock& block, float* acc, int64_t stride) {
   for (int i = 0; i < block.n; ++i, acc += stride)
     store(acc, fma(whole_sum(sums, i), splat(block.weight_scale[i]), mul(load(acc), splat(block.carry[i]))));
 }
 
 /// has_block: the weights of one block; has_before: the products of the one before.
 template <bool has_block, bool has_before, int kSteps>
-__attribute__((always_inline)) inline void block_values(AttentionTiles<kSteps>& tiles, TileBlock* block, const TileBlock* before,
-                                                        int turn, int n_groups, int64_t stride, const PageScales& scales) {
+[[gnu::always_inline]] inline void block_values(AttentionTiles<kSteps>& tiles, TileBlock* block, const TileBlock* before,
+                                                int turn, const AttentionTask& task, const PageScales& scales) {
+  const int n_groups = task.kv->head_dim / 16;
+  const int64_t stride = task.state.stride();
+  float* const acc = has_before ? task.state.row(before->index * kTileQueries) : nullptr;
   constexpr int kWeights = 6;
   if constexpr (has_before) {
     tile_load<kWeights>(tiles.weights[1 - turn][0], 64);
@@ -202,27 +195,25 @@ __attribute__((always_inline)) inline void block_values(AttentionTiles<kSteps>& 
                            : put_weights<false>(tiles.weights[turn], block->queries, scales, begin, end);
     }
     if constexpr (has_before) {
-      if (g > 0) finish_values(tiles.value_sums[1 - g % 2], before->queries, before->values + (g - 1) * 16, stride);
+      if (g > 0) finish_values(tiles.value_sums[1 - g % 2], before->queries, acc + (g - 1) * 16, stride);
       store_planes<0>(tiles.value_sums[g % 2]);
     }
   }
   if constexpr (has_before)
-    finish_values(tiles.value_sums[(n_groups - 1) % 2], before->queries, before->values + (n_groups - 1) * 16, stride);
+    finish_values(tiles.value_sums[(n_groups - 1) % 2], before->queries, acc + (n_groups - 1) * 16, stride);
 }
 
 template <int kSteps, typename Prefetch>
 inline void page_values(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks, int n, const AttentionTask& task,
                         const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
-  const int n_groups = task.kv->head_dim / 16;
-  const int64_t stride = task.state.stride();
   for (int at = 0; at < n; ++at) {
     TileBlock* const block = blocks[at];
     prefetch(task.kv->v, at, n);
-    at > 0 ? block_values<true, true>(tiles, block, blocks[at - 1], at % 2, n_groups, stride, scales)
-           : block_values<true, false>(tiles, block, nullptr, 0, n_groups, stride, scales);
+    at > 0 ? block_values<true, true>(tiles, block, blocks[at - 1], at % 2, task, scales)
+           : block_values<true, false>(tiles, block, nullptr, 0, task, scales);
     move_sum(block->queries, running, block->index * kTileQueries);
   }
-  block_values<false, true>(tiles, nullptr, blocks[n - 1], n % 2, n_groups, stride, scales);
+  block_values<false, true>(tiles, nullptr, blocks[n - 1], n % 2, task, scales);
 }
 
 template <int kSteps>
@@ -257,7 +248,6 @@ inline void attention_tiles(const AttentionTask& task) {
   for (int b = 0; b < n_blocks; ++b) {
     const int row = b * kTileQueries;
     blocks[b].index = b;
-    blocks[b].values = task.state.row(row);
     blocks[b].queries.factor = factor + row;
     blocks[b].queries.n = task.n_queries - row < kTileQueries ? task.n_queries - row : kTileQueries;
     auto& queries = tiles.queries[b];
@@ -280,15 +270,9 @@ inline void attention_tiles(const AttentionTask& task) {
       if (tile + 1 < task.end_tile) prefetch_head(pages + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, i, n);
     };
     int n = 0, first, end;
-    for (int b = 0; b < n_blocks; ++b) {
-      QueryBlock& queries = blocks[b].queries;
-      const int32_t* const positions = task.positions + b * kTileQueries;
-      if (all_see_all(positions, queries.n, tile, task.window))
-        queries.whole = true;
-      else if (!set_visible(queries, positions, tile, task.window, first, end))
-        continue;
-      seeing[n++] = &blocks[b];
-    }
+    for (int b = 0; b < n_blocks; ++b)
+      if (set_visible(blocks[b].queries, task.positions + b * kTileQueries, tile, task.window, first, end))
+        seeing[n++] = &blocks[b];
     if (n == 0) continue;
     scales.k = reinterpret_cast<const float*>(k_page + scales_at);
     scales.v = reinterpret_cast<const float*>(v_page + scales_at);

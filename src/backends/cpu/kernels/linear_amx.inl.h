@@ -107,7 +107,6 @@ struct alignas(64) UnitSums {
 // While tile instructions run, products, conversions and shifts of 512 bits have one vector port; additions and byte shuffles
 // have the other as well. So sums of minimums become floats by a subtraction: counted from the bits of 1.5 * 2^23, and below
 // 2^22, they are the low bits of that float.
-constexpr int32_t kFloatBits = 0x4B400000;
 inline F32x16 counted_to_f32(I32x16 sum) { return sub(as_f32(sum), splat(kRoundToInt)); }
 
 // What K-quants are made of on tiles: the f32 value of sums from tile `first` of memory on, and products, each with the weights
@@ -193,7 +192,7 @@ struct GroupUnits {
     for (int r = 0; r < R; ++r) {
       F32x16 value = mul(Numbers::value(sums, (tile * R + r) * kPlanes, row, offset), d[r]);
       if constexpr (Panel::kMin) {
-        I32x16 mins = splat(kFloatBits);
+        I32x16 mins = as_i32(splat(kRoundToInt));
         PHIAL_UNROLL
         for (int i = 0; i < kPairs; ++i) mins = dot_words(mins, pair[r][i], aux[i]);
         value = fma(counted_to_f32(mins), m[r], value);
