@@ -16,7 +16,8 @@ struct LevelLines {
   int shift;
 };
 
-/// Asks for part i of n of n_lines lines; the compiler knows all three.
+/// Asks for part i of n of n_lines lines; the compiler knows all three. Evenly between products: what is asked for at once fills
+/// the places in which loads from the second-level cache wait too.
 template <int n_lines, int n>
 inline void ask_for_part(const std::byte* lines, int i) {
   constexpr int most = (n_lines + n - 1) / n;
@@ -56,13 +57,15 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
         for (int t = 0; t < T; ++t) part[j][t] = F::kOffset ? here.aux_dword((first + j) * n_rows, t) : zero_i32();
         PHIAL_UNROLL
         for (int i = 0; i < n_steps; ++i) {
-          if (first == 0) ask_for_part<ahead_lines, n_steps>(ahead, i);
           I32x16 w[n_levels];
           F::levels(lines, i, w);
           PHIAL_UNROLL
-          for (int j = 0; j < at_once; ++j) PHIAL_UNROLL
-          for (int t = 0; t < T; ++t)
-            part[j][t] = dot_bytes<false>(part[j][t], w[first + j], here.values(0, (first + j) * 8 + i, t));
+          for (int j = 0; j < at_once; ++j) {
+            ask_for_part<ahead_lines, n_steps * n_levels>(ahead, first * n_steps + i * at_once + j);
+            PHIAL_UNROLL
+            for (int t = 0; t < T; ++t)
+              part[j][t] = dot_bytes<false>(part[j][t], w[first + j], here.values(0, (first + j) * 8 + i, t));
+          }
         }
         PHIAL_UNROLL
         for (int j = 0; j < at_once; ++j) {
@@ -104,9 +107,9 @@ inline void multiply_folded(const PackedChunk (&at)[R], const Scales (&scales)[R
       PHIAL_UNROLL
       for (int i = 0; i < 4; ++i) {
         PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) ask_for_part<ahead_lines, 4>(ahead[r], i);
-        PHIAL_UNROLL
         for (int j = 0; j < 4; ++j) {
+          PHIAL_UNROLL
+          for (int r = 0; r < R; ++r) ask_for_part<ahead_lines, 16>(ahead[r], i * 4 + j);
           I32x16 w[R];
           PHIAL_UNROLL
           for (int r = 0; r < R; ++r) {
