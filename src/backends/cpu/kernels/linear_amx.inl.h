@@ -593,24 +593,45 @@ struct Bf16Tiles {
     const auto* p = reinterpret_cast<const Bf16Panel*>(panels);
     n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc) : multiply_panels<1>(p, n_k, act, n_tokens, acc);
   }
-  static constexpr int kTilePrefetchBytes = 24576;
   /// Few tokens: a tile of weights at a time.
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
                               float* const (&acc)[kMaxPanels]) {
-    alignas(64) uint8_t pairs[2][16][64];
+    panels.n == 2 ? multiply_packed_panels<2>(panels, act, chunk_stride, acc)
+                  : multiply_packed_panels<1>(panels, act, chunk_stride, acc);
+  }
+
+ private:
+  /// R panels share the tiles of activations, which come from the second-level cache.
+  template <int R>
+  static void multiply_packed_panels(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride,
+                                     float* const (&acc)[kMaxPanels]) {
+    alignas(64) uint8_t pairs[2][R][16][64];
     const int64_t n_k = panels.n_blocks;
-    for (int p = 0; p < panels.n; ++p) {
-      const auto* halves = reinterpret_cast<const uint16_t*>(panels.start[p]);
-      tile_load<0>(acc[p], 64);
-      for (int64_t k = 0; k < n_k; k += 32) {
-        for (int line = 0; line < 16; ++line) __builtin_prefetch(halves + (k + line * 2) * 16 + kTilePrefetchBytes / 2, 0, 2);
-        uint8_t(*const tile)[64] = pairs[k / 32 % 2];
-        pair_lines(halves + k * 16, n_k - k < 32 ? static_cast<int>(n_k - k) : 32, 16, tile);
-        tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);
-        tile_load<kWeightTile>(tile, 64);
-        tile_dot_bf16<0, kActTile, kWeightTile>();
+    tile_load<0>(acc[0], 64);
+    if constexpr (R == 2) tile_load<1>(acc[1], 64);
+    for (int64_t k = 0; k < n_k; k += 32) {
+      auto& weights = pairs[k / 32 % 2];
+      for (int p = 0; p < R; ++p) widen_tile(reinterpret_cast<const uint16_t*>(panels.start[p]) + k * 16, n_k - k, weights[p]);
+      tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);
+      tile_load<kWeightTile>(weights[0], 64);
+      tile_dot_bf16<0, kActTile, kWeightTile>();
+      if constexpr (R == 2) {
+        tile_load<kWeightTile + 1>(weights[1], 64);
+        tile_dot_bf16<1, kActTile, kWeightTile + 1>();
       }
-      tile_store<0>(acc[p], 64);
+    }
+    tile_store<0>(acc[0], 64);
+    if constexpr (R == 2) tile_store<1>(acc[1], 64);
+  }
+  /// The next 32 k of a panel, or the n_k that are left.
+  static void widen_tile(const uint16_t* halves, int64_t n_k, uint8_t (&tile)[16][64]) {
+    if (n_k < 32) {
+      pair_lines(halves, static_cast<int>(n_k), 16, tile);
+      return;
+    }
+    _Pragma("GCC unroll 16") for (int line = 0; line < 16; ++line) {
+      ask_for(halves + line * 32 + kPrefetchBytes / 2);
+      store_line(tile[line], bf16_pair<2>(halves + line * 32));
     }
   }
 };
