@@ -655,7 +655,7 @@ LinearKernels tile_kernels(const LinearKernels& base) {
   bf16.unpack = Bf16Tiles::unpack;
   bf16.multiply = Bf16Tiles::multiply;
   bf16.multiply_packed = Bf16Tiles::multiply_packed;
-  bf16.packed_tokens = kTileTokens, bf16.packed_tiles = 1;  // a record is a tile of 16
+  bf16.packed_tokens = kTileRows, bf16.packed_tiles = 1;
   bf16.run_blocks = kTileRunBlocks;
   bf16.enter = tile_configure<64>;
   bf16.leave = tile_release;
