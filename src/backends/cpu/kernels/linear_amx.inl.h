@@ -611,7 +611,7 @@ struct Bf16Tiles {
     if constexpr (R == 2) tile_load<1>(acc[1], 64);
     for (int64_t k = 0; k < n_k; k += 32) {
       auto& weights = pairs[k / 32 % 2];
-      for (int p = 0; p < R; ++p) widen_tile(reinterpret_cast<const uint16_t*>(panels.start[p]) + k * 16, n_k - k, weights[p]);
+      for (int p = 0; p < R; ++p) pair_tile(reinterpret_cast<const uint16_t*>(panels.start[p]) + k * 16, n_k - k, weights[p]);
       tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);
       tile_load<kWeightTile>(weights[0], 64);
       tile_dot_bf16<0, kActTile, kWeightTile>();
@@ -624,7 +624,7 @@ struct Bf16Tiles {
     if constexpr (R == 2) tile_store<1>(acc[1], 64);
   }
   /// The next 32 k of a panel, or the n_k that are left.
-  static void widen_tile(const uint16_t* halves, int64_t n_k, uint8_t (&tile)[16][64]) {
+  static void pair_tile(const uint16_t* halves, int64_t n_k, uint8_t (&tile)[16][64]) {
     if (n_k < 32) {
       pair_lines(halves, static_cast<int>(n_k), 16, tile);
       return;

@@ -389,7 +389,7 @@ struct PackedChunk {
 
 /// Bytes ahead of what is being multiplied that are asked for. 8 KiB are longer than memory takes to answer. Into the first-level
 /// cache: from 12 KiB on lines are evicted there before they are used (Zen 4), and 24 KiB into the second-level cache are slower
-/// (Zen 5). On Intel with AMX the second-level cache is better at any distance from 4 to 32 KiB, by up to 5 %.
+/// (Zen 5). On Intel with AMX the second-level cache is better, by up to 6 %.
 #ifndef PHIAL_PREFETCH_LEVEL
 #define PHIAL_PREFETCH_LEVEL 3
 #endif
