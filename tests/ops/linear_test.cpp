@@ -1,5 +1,5 @@
 // Matrix products of the CPU backend: every format, instruction set, shape, token and thread count gives the bits of the
-// reference backend (BF16 weights where activations are rounded too: those of a model here); loading packs without loss of what
+// reference backend (BF16 and F16 weights where activations are rounded too: those of a model here); loading packs without loss of what
 // is multiplied.
 #include <doctest/doctest.h>
 
@@ -161,6 +161,40 @@ std::vector<float> bf16_product(const std::vector<std::byte>& bytes, int64_t n_r
   return out;
 }
 
+/// A product of F16 weights and activations rounded to f16, as docs/numerics.md has it for tiles of 32: x of 256 k times a power
+/// of two.
+std::vector<float> f16_product(const std::vector<std::byte>& bytes, int64_t n_rows, int64_t n_cols, const std::vector<float>& x,
+                               int64_t n_tokens) {
+  std::vector<float> out;
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (int64_t r = 0; r < n_rows; ++r) {
+      float sum = 0;
+      for (int64_t begin = 0; begin < n_cols; begin += 256) {
+        const int64_t end = std::min(begin + 256, n_cols);
+        float amax = 0;
+        for (int64_t k = begin; k < end; ++k) amax = std::max(amax, std::fabs(x[static_cast<size_t>(t * n_cols + k)]));
+        int exponent = 0;
+        std::frexp(amax, &exponent);  // amax in [2^(exponent - 1), 2^exponent)
+        const auto product = [&](int64_t k, float part) {
+          if (k >= end) return part;
+          uint16_t h;
+          std::memcpy(&h, &bytes[static_cast<size_t>((r * n_cols + k) * 2)], 2);
+          const float scaled = amax < 1e-30f ? 0 : std::ldexp(x[static_cast<size_t>(t * n_cols + k)], 15 - exponent);
+          return std::fma(f16_to_f32(h), f16_to_f32(f32_to_f16(scaled)), part);
+        };
+        float chunk = 0;
+        for (int64_t k = begin; k < end; k += 32) {
+          float even = 0, odd = 0;
+          for (int64_t i = k; i < k + 32; i += 2) even = product(i, even), odd = product(i + 1, odd);
+          chunk += even + odd;
+        }
+        sum += std::ldexp(chunk, exponent - 15);
+      }
+      out.push_back(sum);
+    }
+  return out;
+}
+
 void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int64_t>& tokens, const std::string& isa,
              int n_threads, bool low_memory = false) {
   CAPTURE(std::string(format_info(dtype).text));
@@ -176,9 +210,15 @@ void compare(DType dtype, int64_t n_rows, int64_t n_cols, const std::vector<int6
     CAPTURE(n);
     const auto x = random_values(n * n_cols, static_cast<uint32_t>(n));
     const std::string kernels = isa.empty() ? cpu::kernel_table("").name : isa;
-    const bool tiles = kernels.rfind("amx", 0) == 0, rounds = dtype == DType::bf16 && (tiles || kernels == "avx512_bf16");
-    CHECK(same_bits(product(cpu, w, {}, x, n),
-                    rounds ? bf16_product(bytes, n_rows, n_cols, x, n, tiles) : product(reference, expected_w, {}, x, n)));
+    const bool tiles = kernels.rfind("amx", 0) == 0, f16_tiles = kernels.rfind("amx_fp16", 0) == 0;
+    std::vector<float> expected;
+    if (dtype == DType::bf16 && (tiles || kernels == "avx512_bf16"))
+      expected = bf16_product(bytes, n_rows, n_cols, x, n, tiles);
+    else if (dtype == DType::f16 && f16_tiles)
+      expected = f16_product(bytes, n_rows, n_cols, x, n);
+    else
+      expected = product(reference, expected_w, {}, x, n);
+    CHECK(same_bits(product(cpu, w, {}, x, n), expected));
   }
 }
 

@@ -25,7 +25,7 @@ inline constexpr int kMaxPanels = 2;      // panels a tile kernel takes at once
 inline constexpr int kMaxRunBlocks = 16;  // LinearFormat::run_blocks
 inline constexpr int kChunkK = 256;       // quantized formats
 inline constexpr int kFloatChunkK = 64;   // f32, f16, bf16
-inline constexpr int kBf16ChunkK = 256;   // bf16 with activations rounded to bf16
+inline constexpr int kPairChunkK = 256;   // bf16 and f16 with activations rounded likewise
 
 struct PackLayout {
   int n_lines = 0;       // dwords of a block that become lines
@@ -49,6 +49,7 @@ enum class ActAux : uint8_t {
 enum class ActValues : uint8_t {
   f32,
   bf16,
+  f16,  // times a power of two that brings the chunk's largest magnitude to 2^14 and more; its inverse is the scale
   i8,
   i8_as_f16,  // the same integers as f16, the middle two of each four exchanged
 };
@@ -56,7 +57,7 @@ enum class ActValues : uint8_t {
 struct ActLayout {
   int chunk_k = 0;  // values per record and token
   ActValues values = ActValues::f32;
-  int group = 0;  // values per scale of integers; 0 = no scales
+  int group = 0;  // values per scale; 0 = no scales
   ActAux aux = ActAux::none;
   int offset = 0;
   int n_aux = 0;
@@ -72,7 +73,8 @@ struct ActLayout {
   constexpr int64_t room(int64_t n) const { return tile_rows == 0 ? n : (n + tile_rows - 1) / tile_rows * tile_rows; }
 };
 
-constexpr ActLayout bf16_layout() { return {.chunk_k = kBf16ChunkK, .values = ActValues::bf16}; }
+constexpr ActLayout bf16_layout() { return {.chunk_k = kPairChunkK, .values = ActValues::bf16}; }
+constexpr ActLayout f16_layout() { return {.chunk_k = kPairChunkK, .values = ActValues::f16, .group = kPairChunkK}; }
 
 /// A block of rows for few tokens, as its panels lie packed.
 struct PackedPanels {

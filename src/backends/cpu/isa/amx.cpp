@@ -19,7 +19,7 @@ namespace amx {
 #include "backends/cpu/simd_avx512.h"
 #include "backends/cpu/tiles_amx.h"
 #include "backends/cpu/kernels/linear_kernels.inl.h"
-#include "backends/cpu/kernels/bf16_pairs.inl.h"
+#include "backends/cpu/kernels/weight_pairs.inl.h"
 #include "backends/cpu/kernels/linear_amx.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
 inline void few_queries(const AttentionTask& task) { avx512_table().ops.attention_split(task); }

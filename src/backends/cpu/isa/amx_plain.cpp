@@ -10,7 +10,7 @@ namespace amx_plain {
 #include "backends/cpu/tiles_plain.h"
 #include "backends/cpu/kernels/linear_parts.inl.h"
 #include "backends/cpu/linear_formats.inl.h"
-#include "backends/cpu/kernels/bf16_pairs.inl.h"
+#include "backends/cpu/kernels/weight_pairs.inl.h"
 #include "backends/cpu/kernels/linear_amx.inl.h"
 #include "backends/cpu/kernels/op_kernels.inl.h"
 inline void few_queries(const AttentionTask& task) { generic_table().ops.attention_split(task); }

@@ -21,7 +21,7 @@ inline F32x16 dot_bf16(F32x16 sum, I32x16 a, I32x16 b) {
 }
 
 #include "backends/cpu/kernels/linear_parts.inl.h"
-#include "backends/cpu/kernels/bf16_pairs.inl.h"
+#include "backends/cpu/kernels/weight_pairs.inl.h"
 #include "backends/cpu/kernels/linear_bf16.inl.h"
 
 inline LinearKernels linear_kernels() {

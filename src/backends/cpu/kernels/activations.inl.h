@@ -1,4 +1,4 @@
-// Activations to int8 in the order the tile kernels read (linear_kernels.h), with the numbers of docs/numerics.md.
+// Activations to int8 or halves in the order the tile kernels read (linear_kernels.h), with the numbers of docs/numerics.md.
 
 constexpr float kSmallestGroup = 1e-30f;  // docs/numerics.md
 
@@ -29,6 +29,18 @@ inline float quantize_long_group(const float* x, int n, int8_t* q) {
   const F32x16 limit = splat(kLongGroupTop);
   for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(min(mul(load_first(x + i, n - i), inverse), limit)));
   return top / -kLongGroupSteps;
+}
+
+/// n values as f16, times 2^e that brings the largest magnitude into [2^14, 2^15), so that none overflows and what is small
+/// beside it is still normal; returns 2^-e. Exact powers of two, made of the exponent's bits.
+inline float halves_of(const float* x, int n, uint16_t* halves) {
+  F32x16 top = zero_f32();
+  for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
+  const float amax = max_lanes(top);
+  const uint32_t exponent = __builtin_bit_cast(uint32_t, amax) >> 23 & 0xFF;
+  const F32x16 factor = splat(amax < kSmallestGroup ? 0.0f : __builtin_bit_cast(float, (127 + 14 + 127 - exponent) << 23));
+  for (int i = 0; i < n; i += 16) store_f16(halves + i, mul(load_first(x + i, n - i), factor));
+  return amax < kSmallestGroup ? 0.0f : __builtin_bit_cast(float, (exponent - 14) << 23);
 }
 
 /// The aux dwords of a chunk from its sums of 16.
@@ -132,15 +144,20 @@ inline void quantize_tile(const ActLayout& layout, const float* x, int64_t strid
     if (n < n_slots) __builtin_memset(out, 0, static_cast<size_t>(n_slots * layout.token_bytes()));
     for (int t = 0; t < n; ++t) {
       const float* row = x + t * stride + begin;
-      if (layout.values == ActValues::bf16) {
-        alignas(64) uint16_t halves[kBf16ChunkK] = {};
-        for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
-        int32_t dwords[kBf16ChunkK / 2];
+      if (layout.values == ActValues::bf16 || layout.values == ActValues::f16) {
+        alignas(64) uint16_t halves[kPairChunkK] = {};
+        if (layout.values == ActValues::f16) {
+          const int32_t scale = __builtin_bit_cast(int32_t, halves_of(row, count, halves));
+          scatter(&scale, 1, n_slots, t, out + layout.value_bytes() * n_slots);
+        } else {
+          for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
+        }
+        int32_t dwords[kPairChunkK / 2];
         __builtin_memcpy(dwords, halves, sizeof halves);
         if (layout.run == 4)
-          scatter(dwords, kBf16ChunkK / 2, n_slots, t, out);
+          scatter(dwords, kPairChunkK / 2, n_slots, t, out);
         else
-          scatter_runs(dwords, kBf16ChunkK / 2, n_slots, t, out);
+          scatter_runs(dwords, kPairChunkK / 2, n_slots, t, out);
         continue;
       }
       if (layout.values == ActValues::f32) {

@@ -6,7 +6,8 @@
 //   Where tiles multiply f16, integers of 11 bits are f16 as they are, and f32 sums of them up to 2^24 are exact: one sum.
 // - A float scale per 32 (Q8_0, Q4_0...): tiles of half the length. By count 16 clocks of products and about 32 of vector
 //   work for 16 x 16 x 32, which run side by side; the AVX-512 kernel takes 64 and 24 for the same, one after the other.
-// - bf16: the activations are rounded to bf16; one token goes the same way as many, as the roundings are the tiles' own.
+// - bf16, and f16 where tiles multiply it: the activations are rounded likewise; one token goes the same way as many, as the
+//   roundings are the tiles' own.
 
 /// One token's place in a record of 16.
 struct TileToken {
@@ -145,14 +146,21 @@ struct Halves {
   }
 };
 
-/// A unit of K-quants is a group of R panels and T tiles of tokens. Its sums stay in tiles until the first products of the next
+template <class Panel>
+constexpr int min_pairs_of(int group) {
+  if constexpr (Panel::kMin) return group / Panel::kSub / 2;
+  return 0;
+}
+
+/// A unit of K-quants (or f16) is a group of R panels and T tiles of tokens. Its sums stay in tiles until the first products of the next
 /// unit: sum (t R + r) kPlanes + plane. F: the format's traits; Numbers: one of those above.
 template <class F, class Numbers, class Panel, int R, int T>
 struct GroupUnits {
   static_assert(F::kGroup % Numbers::kTileK == 0);
   static constexpr int kPlanes = Numbers::kPlanes, kSums = T * R * kPlanes, kSteps = F::kGroup / Numbers::kTileK;
+  static constexpr bool kScaled = requires(const Panel& panel) { panel.d; };
   static constexpr int kRecordBytes = kTileRows * F::kAct.token_bytes();
-  static constexpr int kTokens = T * kTileRows, kPairs = Panel::kMin ? F::kGroup / Panel::kSub / 2 : 0;
+  static constexpr int kTokens = T * kTileRows, kPairs = min_pairs_of<Panel>(F::kGroup);
   static_assert(kSums <= kActTile && R * kPlanes <= 2 && T <= 2);
   using Sums = UnitSums<kSums>;
 
@@ -169,7 +177,7 @@ struct GroupUnits {
   [[gnu::always_inline]] static void load_rows(const Unit& unit, Floats& d, Floats& m, Pairs& pair) {
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) {
-      d[r] = load(unit.panel[r].d);
+      if constexpr (kScaled) d[r] = load(unit.panel[r].d);
       if constexpr (Panel::kMin) {
         m[r] = load(unit.panel[r].m);
         PHIAL_UNROLL
@@ -190,7 +198,8 @@ struct GroupUnits {
     for (int i = 0; i < kPairs; ++i) aux[i] = token.aux_dword(unit.part * kPairs + i, 0);
     PHIAL_UNROLL
     for (int r = 0; r < R; ++r) {
-      F32x16 value = mul(Numbers::value(sums, (tile * R + r) * kPlanes, row, offset), d[r]);
+      F32x16 value = Numbers::value(sums, (tile * R + r) * kPlanes, row, offset);
+      if constexpr (kScaled) value = mul(value, d[r]);
       if constexpr (Panel::kMin) {
         I32x16 mins = as_i32(splat(kRoundToInt));
         PHIAL_UNROLL
@@ -547,16 +556,64 @@ constexpr LinearFormat tile_format() {
   return {.dtype = D};
 }
 
-// bf16 weights: tiles of 32 k.
+// bf16 and f16 weights: tiles of 32 k.
+
+struct Bf16Product {
+  template <int sum, int act, int weights>
+  static void dot() {
+    tile_dot_bf16<sum, act, weights>();
+  }
+};
+struct F16Product {
+  template <int sum, int act, int weights>
+  static void dot() {
+    tile_dot_f16<sum, act, weights>();
+  }
+};
+
+/// A step of few tokens: 32 k of R packed panels, paired on the way, or the n_k that are left. The panels share the tiles of
+/// activations, which come from the second-level cache.
+template <int R>
+struct PairStep {
+  alignas(64) uint8_t pairs[2][R][16][64];
+
+  template <class Product>
+  void multiply(const PackedPanels& panels, int64_t k, const std::byte* act) {
+    auto& weights = pairs[k / 32 % 2];
+    for (int p = 0; p < R; ++p)
+      pair_tile(reinterpret_cast<const uint16_t*>(panels.start[p]) + k * 16, panels.n_blocks - k, weights[p]);
+    tile_load<kActTile>(act, 64);
+    tile_load<kWeightTile>(weights[0], 64);
+    Product::template dot<0, kActTile, kWeightTile>();
+    if constexpr (R == 2) {
+      tile_load<kWeightTile + 1>(weights[1], 64);
+      Product::template dot<1, kActTile, kWeightTile + 1>();
+    }
+  }
+
+ private:
+  static void pair_tile(const uint16_t* halves, int64_t n_k, uint8_t (&tile)[16][64]) {
+    if (n_k < 32) {
+      pair_lines(halves, static_cast<int>(n_k), 16, tile);
+      return;
+    }
+    _Pragma("GCC unroll 16") for (int line = 0; line < 16; ++line) {
+      ask_for(halves + line * 32 + kPrefetchBytes / 2);
+      store_line(tile[line], weight_pair<2>(halves + line * 32));
+    }
+  }
+};
+
+/// bf16: sums lie in tiles over a chunk or, of few tokens, over all k.
 struct Bf16Tiles {
   static constexpr ActLayout kAct = tile_layout(bf16_layout());
 
   static void unpack(const uint8_t*, const uint16_t* halves, int n_k, std::byte* panel) {
-    pair_lines(halves, n_k, 16, reinterpret_cast<Bf16Panel*>(panel)->pairs);
+    pair_lines(halves, n_k, 16, reinterpret_cast<PairPanel*>(panel)->q);
   }
   /// R panels times T records, whose sums lie in tiles over the chunk: tile 2 t + r.
   template <int R, int T>
-  static void multiply_tiles(const Bf16Panel* panels, int n_k, const std::byte* record, float* acc) {
+  static void multiply_tiles(const PairPanel* panels, int n_k, const std::byte* record, float* acc) {
     constexpr int record_bytes = kTileRows * kAct.token_bytes(), next = kTileRows * R * 16;
     tile_load<0>(acc, R * 64);
     if constexpr (R == 2) tile_load<1>(acc + 16, R * 64);
@@ -564,10 +621,10 @@ struct Bf16Tiles {
     if constexpr (R == 2 && T == 2) tile_load<3>(acc + next + 16, R * 64);
     for (int k = 0; k < n_k; k += 32) {
       tile_load<kActTile>(record + k * (kTileRows * 2), 64);
-      tile_load<kWeightTile>(panels[0].pairs[k / 2], 64);
+      tile_load<kWeightTile>(panels[0].q[k / 2], 64);
       tile_dot_bf16<0, kActTile, kWeightTile>();
       if constexpr (R == 2) {
-        tile_load<kWeightTile + 1>(panels[1].pairs[k / 2], 64);
+        tile_load<kWeightTile + 1>(panels[1].q[k / 2], 64);
         tile_dot_bf16<1, kActTile, kWeightTile + 1>();
       }
       if constexpr (T == 2) {
@@ -582,7 +639,7 @@ struct Bf16Tiles {
     if constexpr (R == 2 && T == 2) tile_store<3>(acc + next + 16, R * 64);
   }
   template <int R>
-  static void multiply_panels(const Bf16Panel* panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
+  static void multiply_panels(const PairPanel* panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
     constexpr int record_bytes = kTileRows * kAct.token_bytes();
     int t = 0;
     for (; t + kTileRows < n_tokens; t += 2 * kTileRows)
@@ -590,53 +647,79 @@ struct Bf16Tiles {
     if (t < n_tokens) multiply_tiles<R, 1>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16);
   }
   static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
-    const auto* p = reinterpret_cast<const Bf16Panel*>(panels);
+    const auto* p = reinterpret_cast<const PairPanel*>(panels);
     n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc) : multiply_panels<1>(p, n_k, act, n_tokens, acc);
   }
-  /// Few tokens: a tile of weights at a time.
+  template <int R>
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
                               float* const (&acc)[kMaxPanels]) {
-    panels.n == 2 ? multiply_packed_panels<2>(panels, act, chunk_stride, acc)
-                  : multiply_packed_panels<1>(panels, act, chunk_stride, acc);
-  }
-
- private:
-  /// R panels share the tiles of activations, which come from the second-level cache.
-  template <int R>
-  static void multiply_packed_panels(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride,
-                                     float* const (&acc)[kMaxPanels]) {
-    alignas(64) uint8_t pairs[2][R][16][64];
-    const int64_t n_k = panels.n_blocks;
+    PairStep<R> step;
     tile_load<0>(acc[0], 64);
     if constexpr (R == 2) tile_load<1>(acc[1], 64);
-    for (int64_t k = 0; k < n_k; k += 32) {
-      auto& weights = pairs[k / 32 % 2];
-      for (int p = 0; p < R; ++p) pair_tile(reinterpret_cast<const uint16_t*>(panels.start[p]) + k * 16, n_k - k, weights[p]);
-      tile_load<kActTile>(act + k / kBf16ChunkK * chunk_stride + k % kBf16ChunkK * (kTileRows * 2), 64);
-      tile_load<kWeightTile>(weights[0], 64);
-      tile_dot_bf16<0, kActTile, kWeightTile>();
-      if constexpr (R == 2) {
-        tile_load<kWeightTile + 1>(weights[1], 64);
-        tile_dot_bf16<1, kActTile, kWeightTile + 1>();
-      }
-    }
+    for (int64_t k = 0; k < panels.n_blocks; k += 32)
+      step.template multiply<Bf16Product>(panels, k,
+                                          act + k / kPairChunkK * chunk_stride + k % kPairChunkK * (kTileRows * 2));
     tile_store<0>(acc[0], 64);
     if constexpr (R == 2) tile_store<1>(acc[1], 64);
   }
-  /// The next 32 k of a panel, or the n_k that are left.
-  static void pair_tile(const uint16_t* halves, int64_t n_k, uint8_t (&tile)[16][64]) {
-    if (n_k < 32) {
-      pair_lines(halves, static_cast<int>(n_k), 16, tile);
-      return;
-    }
-    _Pragma("GCC unroll 16") for (int line = 0; line < 16; ++line) {
-      ask_for(halves + line * 32 + kPrefetchBytes / 2);
-      store_line(tile[line], bf16_pair<2>(halves + line * 32));
+};
+
+/// f16: sums of a chunk lie in tiles, a group of GroupUnits without scales of weights; to each token belongs a power of two.
+struct F16Tiles {
+  static constexpr ActLayout kAct = tile_layout(f16_layout());
+  struct Traits {
+    static constexpr int kGroup = kPairChunkK, kOffset = 0;
+    static constexpr ActLayout kAct = F16Tiles::kAct;
+  };
+
+  static void unpack(const uint8_t*, const uint16_t* halves, int n_k, std::byte* panel) {
+    pair_lines(halves, n_k, kPairChunkK / 2, reinterpret_cast<PairPanel*>(panel)->q);
+  }
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
+    multiply_groups<Traits, Halves>(reinterpret_cast<const PairPanel*>(panels), n_panels, act, n_tokens, acc);
+  }
+  template <int R>
+  static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
+                              float* const (&acc)[kMaxPanels]) {
+    PairStep<R> step;
+    UnitSums<R> sums;
+    for (int64_t begin = 0; begin < panels.n_blocks; begin += kPairChunkK, act += chunk_stride) {
+      const int64_t end = begin + kPairChunkK < panels.n_blocks ? begin + kPairChunkK : panels.n_blocks;
+      tile_zero<0>();
+      if constexpr (R == 2) tile_zero<1>();
+      for (int64_t k = begin; k < end; k += 32)
+        step.template multiply<F16Product>(panels, k, act + (k - begin) * (kTileRows * 2));
+      tile_store<0>(sums.tile[0], 64);
+      if constexpr (R == 2) tile_store<1>(sums.tile[1], 64);
+      for (int t = 0; t < n_tokens; ++t) {
+        const F32x16 scale = TileToken(kAct, act, t).scale(0, 0);
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r)
+          store(acc[r] + t * 16, fma(as_f32(load(sums.tile[r][t])), scale, load(acc[r] + t * 16)));
+      }
     }
   }
 };
 
-/// The kernels of `base` with tiles for 16 tokens and more, and bf16 weights on tiles throughout.
+/// Weights that go through tiles throughout, as the roundings are the tiles' own.
+template <class Tiles>
+void use_tiles(LinearFormat& format) {
+  format.act = format.packed_act = Tiles::kAct;
+  format.panel_bytes = sizeof(PairPanel);
+  format.unpack = Tiles::unpack;
+  format.multiply = Tiles::multiply;
+  format.multiply_packed = [](const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
+                              float* const(&acc)[kMaxPanels]) {
+    panels.n == 2 ? Tiles::template multiply_packed<2>(panels, act, chunk_stride, n_tokens, acc)
+                  : Tiles::template multiply_packed<1>(panels, act, chunk_stride, n_tokens, acc);
+  };
+  format.packed_tokens = kTileRows, format.packed_tiles = 1;
+  format.run_blocks = kTileRunBlocks;
+  format.enter = tile_configure<64>;
+  format.leave = tile_release;
+}
+
+/// The kernels of `base` with tiles for 16 tokens and more, and bf16 weights (f16 where they can) on tiles throughout.
 template <bool f16_tiles>
 LinearKernels tile_kernels(const LinearKernels& base) {
   static constexpr LinearFormat tiles[] = {
@@ -649,16 +732,8 @@ LinearKernels tile_kernels(const LinearKernels& base) {
     formats[i] = base.formats[i];
     if (tiles[i].multiply) formats[i].many = &tiles[i];
   }
-  LinearFormat& bf16 = formats[static_cast<int>(DType::bf16)];
-  bf16.act = bf16.packed_act = Bf16Tiles::kAct;
-  bf16.panel_bytes = sizeof(Bf16Panel);
-  bf16.unpack = Bf16Tiles::unpack;
-  bf16.multiply = Bf16Tiles::multiply;
-  bf16.multiply_packed = Bf16Tiles::multiply_packed;
-  bf16.packed_tokens = kTileRows, bf16.packed_tiles = 1;
-  bf16.run_blocks = kTileRunBlocks;
-  bf16.enter = tile_configure<64>;
-  bf16.leave = tile_release;
+  use_tiles<Bf16Tiles>(formats[static_cast<int>(DType::bf16)]);
+  if constexpr (f16_tiles) use_tiles<F16Tiles>(formats[static_cast<int>(DType::f16)]);
   LinearKernels kernels = base;
   kernels.formats = formats;
   return kernels;
