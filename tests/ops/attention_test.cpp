@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "backends/cpu/attention_cut.h"
 #include "ops/devices.h"
 #include "ops/ops.h"
 #include "tensor/kv_layout.h"
@@ -256,6 +257,27 @@ TEST_CASE("attention of one late token is spread over splits with the same bits"
       CHECK(equal_bits(got, want));
     }
   }
+}
+
+TEST_CASE("attention: no step takes more room than the longest one is planned to") {
+  for (const int32_t n_kv_heads : {1, 2, 8, 32})
+    for (const int n_threads : {1, 2, 8, 64}) {
+      AttentionParams params;
+      params.n_heads = 32, params.n_kv_heads = n_kv_heads, params.head_dim = 96;
+      constexpr int64_t n_most_tokens = 512, n_most_splits = 128;
+      const auto runs = [](const cpu::AttentionCut& cut, int64_t n) { return (n + cut.tokens - 1) / cut.tokens; };
+      const cpu::AttentionCut planned(params, n_most_splits, n_threads);
+      const int64_t most = planned.most_bytes(runs(planned, n_most_tokens), n_most_splits, n_most_tokens, n_threads);
+      for (int64_t n_splits = 1; n_splits <= n_most_splits; ++n_splits)
+        for (int64_t n_tokens : {1, 3, 7, 31, 100, 256, 512}) {
+          const cpu::AttentionCut cut(params, n_splits, n_threads);
+          CAPTURE(n_kv_heads);
+          CAPTURE(n_threads);
+          CAPTURE(n_splits);
+          CAPTURE(n_tokens);
+          CHECK(cut.n_states(runs(cut, n_tokens), n_splits, n_tokens, n_threads) * cut.state_bytes() <= most);
+        }
+    }
 }
 
 TEST_CASE("kv_store: every device writes the same bytes") {

@@ -75,20 +75,19 @@ void CpuStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const StepInputs
 
 void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const AttentionParams& params, const StepInputs& step) {
   const int32_t head_dim = params.head_dim;
-  const AttentionCut cut(params, pool_.size());
+  int32_t last = 0;
+  for (int32_t t = 0; t < step.n_tokens; ++t) last = std::max(last, step.positions[t]);
+  const int32_t n_splits = last / kSplitTokens + 1;
+  const AttentionCut cut(params, n_splits, pool_.size());
   const Jobs jobs(cut, step);
   WorkspaceScope scope(workspace());
   auto states = [&](int64_t n_rows) {
     return SoftmaxState{reinterpret_cast<float*>(workspace().take(n_rows * cut.state_bytes())), head_dim};
   };
 
-  // Where each run begins, and how many splits its last token reaches.
+  // Where each run begins.
   int32_t* run_begin = reinterpret_cast<int32_t*>(workspace().take(jobs.n_runs() * sizeof(int32_t)));
-  int32_t n_splits = 1;
-  for (int32_t t = 0, run = 0; t < step.n_tokens; t = jobs.run_end(t), ++run) {
-    run_begin[run] = t;
-    n_splits = std::max(n_splits, step.positions[jobs.run_end(t) - 1] / kSplitTokens + 1);
-  }
+  for (int32_t t = 0, run = 0; t < step.n_tokens; t = jobs.run_end(t), ++run) run_begin[run] = t;
 
   auto make_task = [&](const Job& job, Worker& worker) {
     int32_t n = 0;

@@ -9,12 +9,13 @@
 namespace phial::cpu {
 
 struct AttentionCut {
-  AttentionCut(const AttentionParams& params, int n_threads)
+  /// n_splits: of the longest context.
+  AttentionCut(const AttentionParams& params, int64_t n_splits, int n_threads)
       : head_dim(params.head_dim),
         group(params.n_heads / params.n_kv_heads),
         heads(std::min(group, kMaxQueries)),
         parts((group + heads - 1) / heads),
-        tokens(std::max(1, most_queries(params.n_kv_heads * parts, n_threads) / heads)),
+        tokens(std::max(1, most_queries(params.n_kv_heads * parts, n_splits, n_threads) / heads)),
         n_columns(params.n_kv_heads * parts) {}
 
   int64_t n_jobs(int64_t n_runs) const { return n_runs * n_columns; }
@@ -30,6 +31,12 @@ struct AttentionCut {
     return spreads_splits(n_runs, n_splits, n_tokens, n_threads) ? n_jobs(n_runs) * (n_splits + 1) * job_rows(n_tokens)
                                                                  : 2 * job_rows(n_tokens) * n_threads;
   }
+  /// The most that this many states or, with fewer tokens or shorter contexts, other ones take.
+  int64_t most_bytes(int64_t n_runs, int64_t n_splits, int64_t n_tokens, int n_threads) const {
+    const int64_t n_bytes = n_states(n_runs, n_splits, n_tokens, n_threads) * state_bytes();
+    const bool may_spread = n_splits > 1 && n_columns < 4 * n_threads;
+    return may_spread ? std::max(n_bytes, static_cast<int64_t>(kMaxPartialBytes / 2 * 3)) : n_bytes;  // two splits and a total
+  }
 
   int32_t head_dim, group;
   int32_t heads;   // query heads of a job
@@ -38,9 +45,10 @@ struct AttentionCut {
   int32_t n_columns;
 
  private:
-  /// Long jobs read K and V less often, short ones keep many threads busy to the end.
-  static int32_t most_queries(int64_t n_columns, int64_t n_threads) {
-    return n_columns >= 4 * n_threads ? kMaxQueries : kMaxQueries / 2;
+  /// Long jobs read K and V less often; short ones keep many threads busy to the end, and their state in the caches.
+  static int32_t most_queries(int64_t n_columns, int64_t n_splits, int64_t n_threads) {
+    if (n_columns < 4 * n_threads) return kMaxQueries / 4;
+    return n_splits > 2 ? kMaxQueries : kMaxQueries / 2;
   }
   static constexpr uint64_t kMaxPartialBytes = 4u << 20;
 };

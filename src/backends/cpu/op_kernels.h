@@ -35,7 +35,7 @@ struct AttentionTask {
   int32_t window;
   SoftmaxState state;  // one row per query, written from scratch
 };
-inline constexpr int kMaxQueries = 256;
+inline constexpr int kMaxQueries = 512;
 
 struct OpKernels {
   void (*rms_norm)(float* out, const float* x, const float* weight, int64_t n, float eps);

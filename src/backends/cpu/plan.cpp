@@ -28,13 +28,13 @@ class CpuPlanStream final : public PlanStream {
 
   void attention(Tensor, Tensor q, const KvLayer&, const AttentionParams& params, const StepInputs& step) override {
     WorkspaceScope scope(workspace());
-    const AttentionCut cut(params, n_threads_);
+    const int64_t n_splits = std::max<int64_t>(1, (static_cast<int64_t>(step.max_pages) * kPageTokens - 1) / kSplitTokens + 1);
+    const AttentionCut cut(params, n_splits, n_threads_);
     // Sequences apart fill their runs less; one long text fills them all.
     const int64_t n_tokens = q.n_rows, per_sequence = (n_tokens + step.n_sequences - 1) / std::max(step.n_sequences, 1);
     const int64_t n_runs = step.n_sequences * ((per_sequence + cut.tokens - 1) / cut.tokens);
-    const int64_t n_splits = std::max<int64_t>(1, (static_cast<int64_t>(step.max_pages) * kPageTokens - 1) / kSplitTokens + 1);
-    workspace().take(static_cast<uint64_t>(n_runs) * sizeof(int32_t));
-    workspace().take(static_cast<uint64_t>(cut.n_states(n_runs, n_splits, n_tokens, n_threads_) * cut.state_bytes()));
+    workspace().take(static_cast<uint64_t>(n_tokens) * sizeof(int32_t));  // at most that many runs
+    workspace().take(static_cast<uint64_t>(cut.most_bytes(n_runs, n_splits, n_tokens, n_threads_)));
   }
 
  protected:
