@@ -113,6 +113,11 @@ struct RowBlock {
   const std::byte* source[kMaxPanels];
 };
 
+/// Blocks of rows that pass a chunk's activations together.
+struct BlockRun {
+  int64_t first = 0, n = 0;
+};
+
 /// A product with what comes before it and what becomes of its sums.
 struct LinearJob {
   enum class End { write, add, swiglu } end = End::write;
@@ -275,43 +280,77 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
         format.multiply_packed(panels, record, at.chunk_stride, n, to);
       }
     };
-    const auto multiply_chunk = [&](const RowBlock& b, int64_t c) {
-      const int64_t first = c * blocks_per_chunk, line_bytes = blocks_per_chunk * format.pack.n_lines * 64;
-      const int n_blocks = static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - first));
-      for (int p = 0; p < b.n_panels; ++p) {
-        const std::byte* const lines = b.source[p] + layout.half_bytes + c * line_bytes;
-        const auto* halves = reinterpret_cast<const uint16_t*>(b.source[p]) + first * kPanelRows;
-        format.unpack(reinterpret_cast<const uint8_t*>(lines), halves, n_blocks, panels + p * format.panel_bytes);
-        // The next chunk comes from memory while this one is multiplied.
-        if (c + 1 == at.n_chunks) continue;
-        for (int64_t i = 0; i < line_bytes; i += 64) __builtin_prefetch(lines + line_bytes + i, 0, 2);
-        if (layout.half_bytes == 0) continue;
-        for (int64_t i = 0; i < blocks_per_chunk * kPanelRows; i += 32)
-          __builtin_prefetch(halves + blocks_per_chunk * kPanelRows + i, 0, 2);
+    // Blocks of a chunk in a packed panel: their lines and their halves.
+    struct PackedPart {
+      const std::byte *lines, *halves;
+      int n_blocks;
+    };
+    const auto chunk_of = [&](const std::byte* panel, int64_t c) {
+      const int64_t first = c * blocks_per_chunk;
+      return PackedPart{panel + layout.half_bytes + first * format.pack.n_lines * 64, panel + first * kPanelRows * 2,
+                        static_cast<int>(std::min(blocks_per_chunk, layout.n_blocks - first))};
+    };
+    const auto add_chunk = [&](LinesAhead& ahead, const std::byte* panel, int64_t c) {
+      const PackedPart part = chunk_of(panel, c);
+      ahead.add(part.lines, part.n_blocks * int64_t{format.pack.n_lines} * 64);
+      if (layout.half_bytes > 0) ahead.add(part.halves, part.n_blocks * int64_t{kPanelRows} * 2);
+    };
+    // What comes from memory while chunk c of block b is multiplied: its next chunk, or the first one of block `later`.
+    const auto lines_after = [&](const RowBlock& b, int64_t c, int64_t later) {
+      LinesAhead ahead;
+      int64_t panel[kMaxPanels];
+      if (c + 1 < at.n_chunks) {
+        for (int p = 0; p < b.n_panels; ++p) add_chunk(ahead, b.source[p], c + 1);
+      } else if (later < n_row_blocks && job.w->is_packed()) {
+        for (int p = 0, n = job.block_panels(later, panel); p < n; ++p) add_chunk(ahead, job.w->panel(panel[p], nullptr), 0);
       }
+      return ahead;
+    };
+    const auto multiply_chunk = [&](const RowBlock& b, int64_t c, int64_t later) {
+      for (int p = 0; p < b.n_panels; ++p) {
+        const PackedPart part = chunk_of(b.source[p], c);
+        format.unpack(reinterpret_cast<const uint8_t*>(part.lines), reinterpret_cast<const uint16_t*>(part.halves), part.n_blocks,
+                      panels + p * format.panel_bytes);
+      }
+      LinesAhead ahead = lines_after(b, c, later);
+      const int n_blocks = chunk_of(b.source[0], c).n_blocks;
       const std::byte* const record = act + c * at.chunk_stride;
       if (!panels_apart) {
-        format.multiply(panels, b.n_panels, n_blocks, record, static_cast<int>(n_tokens), b.sums[0]);
-        return;
+        format.multiply(panels, b.n_panels, n_blocks, record, static_cast<int>(n_tokens), b.sums[0], ahead);
+      } else {
+        for (int p = 0; p < b.n_panels; ++p)
+          format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p], ahead);
       }
-      for (int p = 0; p < b.n_panels; ++p)
-        format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p]);
+      ahead.ask_all();
     };
 
     if (format.enter) format.enter();
-    int64_t end = 0;
-    for (int64_t begin = take(end); begin < end; begin = take(end))
-      for (int64_t first = begin; first < end; first += at.run_blocks) {
-        const int64_t n = std::min(at.run_blocks, end - first);
-        RowBlock blocks[kMaxRunBlocks];
-        for (int64_t i = 0; i < n; ++i) blocks[i] = open_block(first + i, i);
-        if (at.from_packed)
-          multiply_packed(blocks[0], first);
-        else
-          for (int64_t c = 0; c < at.n_chunks; ++c)
-            for (int64_t i = 0; i < n; ++i) multiply_chunk(blocks[i], c);
-        job.finish(kernels_.ops, blocks, n, first, first_token, n_tokens);
+    int64_t next = 0, end = 0;
+    const auto next_run = [&] {
+      if (next >= end) next = take(end);
+      const BlockRun run{next, std::clamp<int64_t>(end - next, 0, at.run_blocks)};
+      next += run.n;
+      return run;
+    };
+    RowBlock blocks[kMaxRunBlocks];
+    const auto open = [&](const BlockRun& run) {
+      for (int64_t i = 0; i < run.n; ++i) blocks[i] = open_block(run.first + i, i);
+    };
+    const auto finish = [&](const BlockRun& run) {
+      job.finish(kernels_.ops, blocks, run.n, run.first, first_token, n_tokens);
+    };
+    if (at.from_packed) {
+      for (BlockRun run = next_run(); run.n > 0; run = next_run()) open(run), multiply_packed(blocks[0], run.first), finish(run);
+    } else {
+      // The next run is taken early, so that its beginning can be asked for.
+      for (BlockRun run = next_run(), later; run.n > 0; run = later) {
+        later = next_run();
+        open(run);
+        for (int64_t c = 0; c < at.n_chunks; ++c)
+          for (int64_t i = 0; i < run.n; ++i) multiply_chunk(blocks[i], c, i < later.n ? later.first + i : n_row_blocks);
+        finish(run);
       }
+    }
     if (format.leave) format.leave();
   };
   if (at.own_act)

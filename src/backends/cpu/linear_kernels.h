@@ -84,6 +84,32 @@ struct PackedPanels {
   int64_t half_bytes = 0, n_blocks = 0;    // PanelLayout's
 };
 
+/// What is read next from memory: kernels ask for a line at a time between their products, as many at once would take the places
+/// in which loads from the second-level cache wait too.
+class LinesAhead {
+ public:
+  void add(const void* begin, int64_t n_bytes) {
+    if (n_bytes > 0) run_[n_++] = {static_cast<const std::byte*>(begin), static_cast<const std::byte*>(begin) + n_bytes};
+  }
+  void ask() {
+    if (i_ == n_) return;
+    Run& run = run_[i_];
+    __builtin_prefetch(run.at, 0, 2);
+    run.at += 64;
+    if (run.at >= run.end) ++i_;
+  }
+  void ask_all() {
+    while (i_ < n_) ask();
+  }
+
+ private:
+  struct Run {
+    const std::byte *at, *end;
+  };
+  Run run_[2 * kMaxPanels];  // of each panel lines and halves
+  int n_ = 0, i_ = 0;
+};
+
 struct LinearFormat {
   DType dtype;
   PackLayout pack{};
@@ -92,8 +118,10 @@ struct LinearFormat {
   uint32_t panel_bytes = 0;
   /// One chunk of n_blocks blocks of 16 rows to a panel. lines: 64-byte aligned.
   void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) = nullptr;
-  /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens.
-  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) = nullptr;
+  /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens; `ahead` is
+  /// asked for on the way.
+  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+                   LinesAhead& ahead) = nullptr;
   /// acc[p] [n_tokens][16] += all blocks of packed panel p times one tile of tokens, without unpacking; the records of the
   /// chunks are chunk_stride bytes apart. nullptr: none.
   void (*multiply_packed)(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,

@@ -249,12 +249,13 @@ struct GroupUnits {
 
   /// A unit; a share of the tokens of the unit before after each product from the second step on.
   template <bool has_before>
-  [[gnu::always_inline]] static void multiply(Unit unit, Unit before, Sums& sums_before) {
+  [[gnu::always_inline]] static void multiply(Unit unit, Unit before, Sums& sums_before, LinesAhead& ahead) {
     Floats d, m;
     Pairs pair;
     if (has_before) load_rows(before, d, m, pair);
     constexpr int n_slots = (kSteps - 1) * kSums;
     const auto slot = [&](int i) __attribute__((always_inline)) {
+      ahead.ask();
       if (!has_before || i < kSums) return;
       const int begin = (i - kSums) * kTokens / n_slots, end = (i - kSums + 1) * kTokens / n_slots;
       PHIAL_UNROLL
@@ -301,7 +302,8 @@ struct GroupUnits {
   }
 
   /// All units of n_panels panels and n_tiles tiles, whole ones.
-  static void multiply_all(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, int64_t stride) {
+  static void multiply_all(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, int64_t stride,
+                           LinesAhead& ahead) {
     Sums sums;
     Unit before;
     bool has_before = false;
@@ -317,7 +319,7 @@ struct GroupUnits {
               multiply_in_runs(unit);
               continue;
             }
-          has_before ? multiply<true>(unit, before, sums) : multiply<false>(unit, before, sums);
+          has_before ? multiply<true>(unit, before, sums, ahead) : multiply<false>(unit, before, sums, ahead);
           before = unit, has_before = true;
         }
     }
@@ -327,21 +329,21 @@ struct GroupUnits {
 
 /// All units of a block of rows: pairs of tiles, then the last one alone.
 template <class F, class Numbers, int R, class Panel>
-void multiply_pairs(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc) {
+void multiply_pairs(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, LinesAhead& ahead) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   const int64_t stride = n_panels * 16;
   const int n_paired = n_tiles / 2 * 2;
-  GroupUnits<F, Numbers, Panel, R, 2>::multiply_all(panels, n_panels, act, n_paired, acc, stride);
+  GroupUnits<F, Numbers, Panel, R, 2>::multiply_all(panels, n_panels, act, n_paired, acc, stride, ahead);
   GroupUnits<F, Numbers, Panel, R, 1>::multiply_all(panels, n_panels, act + n_paired * record_bytes, n_tiles - n_paired,
-                                                    acc + n_paired * kTileRows * stride, stride);
+                                                    acc + n_paired * kTileRows * stride, stride, ahead);
 }
 template <class F, class Numbers, class Panel>
-void multiply_groups(const Panel* panels, int n_panels, const std::byte* act, int n_tokens, float* acc) {
+void multiply_groups(const Panel* panels, int n_panels, const std::byte* act, int n_tokens, float* acc, LinesAhead& ahead) {
   const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
   if (Numbers::kPlanes == 1 && n_panels == 2)
-    multiply_pairs<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc);
+    multiply_pairs<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc, ahead);
   else
-    multiply_pairs<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc);
+    multiply_pairs<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc, ahead);
 }
 
 /// Part `part` of the chunk of n_panels panels, times n_tiles records from `record` on, to be added to acc.
@@ -415,9 +417,11 @@ struct BlockUnits {
   }
 
   template <bool whole, class Panel>
-  static void multiply(const TileUnit<Panel>& unit, Sums& sums, const TileUnit<Panel>& before, const Sums& sums_before) {
+  static void multiply(const TileUnit<Panel>& unit, Sums& sums, const TileUnit<Panel>& before, const Sums& sums_before,
+                       LinesAhead& ahead) {
     constexpr int R = whole ? kPanels : 1;
     const auto slot = [&](int i) {
+      ahead.ask(), ahead.ask();
       if (before.n_tiles > 0) finish(before, sums_before, i * kAtOnce);
     };
     PHIAL_UNROLL
@@ -436,7 +440,8 @@ struct BlockUnits {
 };
 
 template <class F, class Units, class Panel>
-void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
+void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+                    LinesAhead& ahead) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
   const int64_t stride = n_panels * 16;
@@ -451,9 +456,9 @@ void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::
         unit.n_panels = n_panels - r < Units::kPanels ? n_panels - r : Units::kPanels;
         unit.n_blocks = n_blocks;
         if (unit.n_tiles == Units::kTokenTiles && unit.n_panels == Units::kPanels)
-          Units::template multiply<true>(unit, sums[parity], before, sums[1 - parity]);
+          Units::template multiply<true>(unit, sums[parity], before, sums[1 - parity], ahead);
         else
-          Units::template multiply<false>(unit, sums[parity], before, sums[1 - parity]);
+          Units::template multiply<false>(unit, sums[parity], before, sums[1 - parity], ahead);
         before = unit;
         parity = 1 - parity;
       }
@@ -495,9 +500,10 @@ struct TileProducts<F, f16_tiles, SubBlockPanel<kSub, kMin>> {
     else
       fold_scales<F::kOffset>(levels, *reinterpret_cast<Panel*>(panel));
   }
-  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc,
+                       LinesAhead& ahead) {
     using Numbers = std::conditional_t<kHalves, Halves, TwoBytes>;
-    multiply_groups<Traits, Numbers>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc);
+    multiply_groups<Traits, Numbers>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc, ahead);
   }
 };
 template <class F, bool f16_tiles, int kSub, bool kMin>
@@ -512,8 +518,9 @@ struct TileProducts<F, f16_tiles, FoldedPanel<kSub, kMin>> {
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
     F::unpack(lines, halves, n_blocks, *reinterpret_cast<Panel*>(panel));
   }
-  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
-    multiply_groups<Traits, OneByte>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc);
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc,
+                       LinesAhead& ahead) {
+    multiply_groups<Traits, OneByte>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc, ahead);
   }
 };
 /// Tiles take signed levels as well, so that no offset is left for the sums.
@@ -534,8 +541,9 @@ struct TileProducts<F, f16_tiles, BlockPanel<kMin>> {
     const I32x16 minus_offset = splat(static_cast<int32_t>((-F::kOffset & 0xFF) * 0x01010101u));
     for (int line = 0; line < n_blocks * 8; ++line) store_line(p.q[line], add_bytes(load_line(p.q[line]), minus_offset));
   }
-  static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
-    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc);
+  static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+                       LinesAhead& ahead) {
+    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc, ahead);
   }
 };
 
@@ -613,7 +621,7 @@ struct Bf16Tiles {
   }
   /// R panels times T records, whose sums lie in tiles over the chunk: tile 2 t + r.
   template <int R, int T>
-  static void multiply_tiles(const PairPanel* panels, int n_k, const std::byte* record, float* acc) {
+  static void multiply_tiles(const PairPanel* panels, int n_k, const std::byte* record, float* acc, LinesAhead& ahead) {
     constexpr int record_bytes = kTileRows * kAct.token_bytes(), next = kTileRows * R * 16;
     tile_load<0>(acc, R * 64);
     if constexpr (R == 2) tile_load<1>(acc + 16, R * 64);
@@ -623,15 +631,21 @@ struct Bf16Tiles {
       tile_load<kActTile>(record + k * (kTileRows * 2), 64);
       tile_load<kWeightTile>(panels[0].q[k / 2], 64);
       tile_dot_bf16<0, kActTile, kWeightTile>();
+      ahead.ask();
       if constexpr (R == 2) {
         tile_load<kWeightTile + 1>(panels[1].q[k / 2], 64);
         tile_dot_bf16<1, kActTile, kWeightTile + 1>();
+        ahead.ask();
       }
       if constexpr (T == 2) {
         tile_load<kActTile + 1>(record + record_bytes + k * (kTileRows * 2), 64);
         tile_dot_bf16<2, kActTile + 1, kWeightTile>();
+        ahead.ask();
       }
-      if constexpr (R == 2 && T == 2) tile_dot_bf16<3, kActTile + 1, kWeightTile + 1>();
+      if constexpr (R == 2 && T == 2) {
+        tile_dot_bf16<3, kActTile + 1, kWeightTile + 1>();
+        ahead.ask();
+      }
     }
     tile_store<0>(acc, R * 64);
     if constexpr (R == 2) tile_store<1>(acc + 16, R * 64);
@@ -639,16 +653,18 @@ struct Bf16Tiles {
     if constexpr (R == 2 && T == 2) tile_store<3>(acc + next + 16, R * 64);
   }
   template <int R>
-  static void multiply_panels(const PairPanel* panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
+  static void multiply_panels(const PairPanel* panels, int n_k, const std::byte* act, int n_tokens, float* acc,
+                              LinesAhead& ahead) {
     constexpr int record_bytes = kTileRows * kAct.token_bytes();
     int t = 0;
     for (; t + kTileRows < n_tokens; t += 2 * kTileRows)
-      multiply_tiles<R, 2>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16);
-    if (t < n_tokens) multiply_tiles<R, 1>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16);
+      multiply_tiles<R, 2>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16, ahead);
+    if (t < n_tokens) multiply_tiles<R, 1>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16, ahead);
   }
-  static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc) {
+  static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc,
+                       LinesAhead& ahead) {
     const auto* p = reinterpret_cast<const PairPanel*>(panels);
-    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc) : multiply_panels<1>(p, n_k, act, n_tokens, acc);
+    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc, ahead) : multiply_panels<1>(p, n_k, act, n_tokens, acc, ahead);
   }
   template <int R>
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
@@ -675,8 +691,9 @@ struct F16Tiles {
   static void unpack(const uint8_t*, const uint16_t* halves, int n_k, std::byte* panel) {
     pair_lines(halves, n_k, kPairChunkK / 2, reinterpret_cast<PairPanel*>(panel)->q);
   }
-  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc) {
-    multiply_groups<Traits, Halves>(reinterpret_cast<const PairPanel*>(panels), n_panels, act, n_tokens, acc);
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc,
+                       LinesAhead& ahead) {
+    multiply_groups<Traits, Halves>(reinterpret_cast<const PairPanel*>(panels), n_panels, act, n_tokens, acc, ahead);
   }
   template <int R>
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
@@ -714,7 +731,7 @@ void use_tiles(LinearFormat& format) {
                   : Tiles::template multiply_packed<1>(panels, act, chunk_stride, n_tokens, acc);
   };
   format.packed_tokens = kTileRows, format.packed_tiles = 1;
-  format.run_blocks = kTileRunBlocks;
+  format.run_blocks = kTileRunBlocks / 2;
   format.enter = tile_configure<64>;
   format.leave = tile_release;
 }

@@ -371,11 +371,13 @@ void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, in
 }
 
 template <class F>
-void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
+void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+              LinesAhead& ahead) {
   using Panel = typename F::Panel;
   using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
                             word_steps(F::kMaxWeight), F::kAct.sum_span != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
+  ahead.ask_all();  // a chunk takes long here
   if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
   if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
 }
