@@ -21,6 +21,11 @@ template <int tile>
 inline void tile_store(void* p, int64_t stride) {
   __asm__ volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(tile), "r"(p), "r"(stride) : "memory");
 }
+/// The same of what is not read again soon, which leaves the first-level cache to the rest.
+template <int tile>
+inline void tile_load_once(const void* p, int64_t stride) {
+  __asm__ volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" : : "i"(tile), "r"(p), "r"(stride) : "memory");
+}
 /// sum [token][row] += products of bytes a [token][k] and b [k / 4][row][4], each signed or not.
 template <int sum, int a, int b, bool signed_a, bool signed_b>
 inline void tile_dot() {

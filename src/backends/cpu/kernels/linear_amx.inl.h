@@ -161,7 +161,8 @@ struct GroupUnits {
   static constexpr bool kScaled = requires(const Panel& panel) { panel.d; };
   static constexpr int kRecordBytes = kTileRows * F::kAct.token_bytes();
   static constexpr int kTokens = T * kTileRows, kPairs = min_pairs_of<Panel>(F::kGroup);
-  static_assert(kSums <= kActTile && R * kPlanes <= 2 && T <= 2);
+  static_assert(kSums <= kActTile && T <= 2 && (T == 1 || R * kPlanes <= 2));
+  static constexpr int weight_tile(int w) { return T == 1 ? kActTile + 1 + w % 3 : kWeightTile + w; }
   using Sums = UnitSums<kSums>;
 
   struct Unit {
@@ -224,18 +225,24 @@ struct GroupUnits {
     if constexpr (i < kSums) tile_store<i>(sums.tile[i], 64), store_sums<i + 1>(sums);
   }
 
+  /// Two panels in one pass read the activations once, one panel at a time reads them again.
+  template <int tile>
+  static void load_act(const std::byte* from) {
+    R * kPlanes > 1 && kPlanes == 1 ? tile_load_once<tile>(from, 64) : tile_load<tile>(from, 64);
+  }
+
   /// Product i of step `step`; before it the tiles it needs are loaded, or the sum of the unit before is stored.
   template <int i, bool has_before>
   static void multiply_one(const Unit& unit, int64_t step, bool first, Sums& sums_before) {
     constexpr int t = i / (R * kPlanes), w = i % (R * kPlanes);
     const int64_t k = unit.part * kSteps + step;
-    if constexpr (w == 0) tile_load<kActTile + t>(unit.record + t * kRecordBytes + k * (kTileRows * 64), 64);
-    if constexpr (t == 0) tile_load<kWeightTile + w>(line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
+    if constexpr (w == 0) load_act<kActTile + t>(unit.record + t * kRecordBytes + k * (kTileRows * 64));
+    if constexpr (t == 0) tile_load<weight_tile(w)>(line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
     if (first) {
       if constexpr (has_before) tile_store<i>(sums_before.tile[i], 64);
       tile_zero<i>();
     }
-    Numbers::template dot<i, kActTile + t, kWeightTile + w, w % kPlanes>();
+    Numbers::template dot<i, kActTile + t, weight_tile(w), w % kPlanes>();
   }
 
   /// The products of a step, slot(i) after each, i counted over all of a unit.
