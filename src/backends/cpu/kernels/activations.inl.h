@@ -136,61 +136,71 @@ inline void scatter_runs(const int32_t* values, int count, int n, int t, std::by
   for (int i = 0; i < count; i += 16) store(reinterpret_cast<int32_t*>(out + (i * n + t * 16) * 4), load(values + i));
 }
 
+constexpr int kValuesAhead = 512;  // floats, asked for early
+
+/// Token t's part of the record of a chunk: `count` values, the others zeros.
+inline void quantize_chunk(const ActLayout& layout, const float* row, int count, int n_slots, int t, std::byte* out) {
+  if (layout.values == ActValues::f32) {
+    for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n_slots + t) * 4, row + i, 4);
+    return;
+  }
+  if (layout.values == ActValues::bf16 || layout.values == ActValues::f16) {
+    alignas(64) uint16_t halves[kPairChunkK] = {};
+    if (layout.values == ActValues::f16) {
+      const int32_t scale = __builtin_bit_cast(int32_t, halves_of(row, count, halves));
+      scatter(&scale, 1, n_slots, t, out + layout.value_bytes() * n_slots);
+    } else {
+      for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
+    }
+    int32_t dwords[kPairChunkK / 2];
+    __builtin_memcpy(dwords, halves, sizeof halves);
+    if (layout.run == 4)
+      scatter(dwords, kPairChunkK / 2, n_slots, t, out);
+    else
+      scatter_runs(dwords, kPairChunkK / 2, n_slots, t, out);
+    return;
+  }
+  alignas(64) int32_t dwords[kChunkK / 4] = {};
+  int8_t* q = reinterpret_cast<int8_t*>(dwords);
+  int32_t scales[kChunkK / 32] = {};
+  for (int g = 0; g * layout.group < count; ++g) {
+    const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
+    const float scale = layout.group > kShortGroup ? quantize_long_group(row + at, length, q + at)
+                                                   : quantize_to(127.0f, row + at, length, q + at);
+    scales[g] = __builtin_bit_cast(int32_t, scale);
+  }
+  int32_t sum16[kChunkK / 16];
+  sums_of_16<false>(dwords, sum16);
+  int32_t aux[16 + 1];
+  fill_aux(layout, sum16, aux);
+  if (layout.sum_span > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, dwords, sum16);
+  const int n_groups = layout.chunk_k / layout.group;
+  if (layout.values == ActValues::i8_as_f16) {
+    int32_t halves[kChunkK / 2];
+    bytes_as_f16(dwords, halves);
+    scatter_runs(halves, kChunkK / 2, n_slots, t, out);
+  } else if (layout.run == 4) {
+    scatter_steps(dwords, n_slots, t, out);
+  } else {
+    scatter_runs(dwords, kChunkK / 4, n_slots, t, out);
+  }
+  std::byte* const scales_out = out + layout.value_bytes() * n_slots;
+  scatter(scales, n_groups, n_slots, t, scales_out);
+  scatter(aux, layout.n_aux, n_slots, t, scales_out + n_groups * 4 * n_slots);
+}
+
 inline void quantize_tile(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
                           int64_t chunk_stride) {
-  for (int64_t begin = 0; begin < n_cols; begin += layout.chunk_k, out += chunk_stride) {
-    const int count = n_cols - begin < layout.chunk_k ? static_cast<int>(n_cols - begin) : layout.chunk_k;
-    const int n_slots = static_cast<int>(layout.room(n));
-    if (n < n_slots) __builtin_memset(out, 0, static_cast<size_t>(n_slots * layout.token_bytes()));
-    for (int t = 0; t < n; ++t) {
+  const int n_slots = static_cast<int>(layout.room(n));
+  if (n < n_slots)
+    for (int64_t begin = 0, c = 0; begin < n_cols; begin += layout.chunk_k, ++c)
+      __builtin_memset(out + c * chunk_stride, 0, static_cast<size_t>(n_slots * layout.token_bytes()));
+  // A row at a time, as memory is read best.
+  for (int t = 0; t < n; ++t)
+    for (int64_t begin = 0, c = 0; begin < n_cols; begin += layout.chunk_k, ++c) {
       const float* row = x + t * stride + begin;
-      if (layout.values == ActValues::bf16 || layout.values == ActValues::f16) {
-        alignas(64) uint16_t halves[kPairChunkK] = {};
-        if (layout.values == ActValues::f16) {
-          const int32_t scale = __builtin_bit_cast(int32_t, halves_of(row, count, halves));
-          scatter(&scale, 1, n_slots, t, out + layout.value_bytes() * n_slots);
-        } else {
-          for (int i = 0; i < count; ++i) halves[i] = f32_to_bf16(row[i]);
-        }
-        int32_t dwords[kPairChunkK / 2];
-        __builtin_memcpy(dwords, halves, sizeof halves);
-        if (layout.run == 4)
-          scatter(dwords, kPairChunkK / 2, n_slots, t, out);
-        else
-          scatter_runs(dwords, kPairChunkK / 2, n_slots, t, out);
-        continue;
-      }
-      if (layout.values == ActValues::f32) {
-        for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, row + i, 4);
-        continue;
-      }
-      alignas(64) int32_t dwords[kChunkK / 4] = {};
-      int8_t* q = reinterpret_cast<int8_t*>(dwords);
-      int32_t scales[kChunkK / 32] = {};
-      for (int g = 0; g * layout.group < count; ++g) {
-        const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
-        const float scale = layout.group > kShortGroup ? quantize_long_group(row + at, length, q + at)
-                                                       : quantize_to(127.0f, row + at, length, q + at);
-        scales[g] = __builtin_bit_cast(int32_t, scale);
-      }
-      int32_t sum16[kChunkK / 16];
-      sums_of_16<false>(dwords, sum16);
-      int32_t aux[16 + 1];
-      fill_aux(layout, sum16, aux);
-      if (layout.sum_span > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, dwords, sum16);
-      const int n_groups = layout.chunk_k / layout.group;
-      if (layout.values == ActValues::i8_as_f16) {
-        int32_t halves[kChunkK / 2];
-        bytes_as_f16(dwords, halves);
-        scatter_runs(halves, kChunkK / 2, n_slots, t, out);
-      } else if (layout.run == 4) {
-        scatter_steps(dwords, n, t, out);
-      } else {
-        scatter_runs(dwords, kChunkK / 4, n_slots, t, out);
-      }
-      std::byte* const scales_out = out + layout.value_bytes() * n_slots;
-      scatter(scales, n_groups, n_slots, t, scales_out);
-      scatter(aux, layout.n_aux, n_slots, t, scales_out + n_groups * 4 * n_slots);
+      const int count = n_cols - begin < layout.chunk_k ? static_cast<int>(n_cols - begin) : layout.chunk_k;
+      for (int i = 0; i < layout.chunk_k; i += 16) __builtin_prefetch(row + kValuesAhead + i);
+      quantize_chunk(layout, row, count, n_slots, t, out + c * chunk_stride);
     }
-  }
 }
