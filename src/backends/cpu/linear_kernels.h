@@ -63,9 +63,9 @@ struct ActLayout {
   int n_aux = 0;
   int run = 4;        // bytes of one token's values that lie side by side
   int tile_rows = 0;  // tokens of every record; 0 = up to kTileTokens, as many as there are
-  // One more dword after the others: whether any sum of sum_values products with levels may exceed sum_limit, where levels lie in
-  // -a..b and sum_span = a + b (0: no such dword).
-  int sum_values = 0, sum_span = 0, sum_limit = 0;
+  // One more dword after the others, if sum_values is not 0: whether any sum of that many products with levels in -sum_low..sum_high
+  // may exceed sum_limit.
+  int sum_values = 0, sum_low = 0, sum_high = 0, sum_limit = 0;
   constexpr int value_bytes() const { return chunk_k * (values == ActValues::f32 ? 4 : values == ActValues::i8 ? 1 : 2); }
   constexpr int token_bytes() const { return value_bytes() + (group == 0 ? 0 : (chunk_k / group + n_aux) * 4); }
   constexpr int tile_tokens() const { return tile_rows == 0 ? kTileTokens : tile_rows; }

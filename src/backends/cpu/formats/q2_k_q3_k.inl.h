@@ -20,7 +20,7 @@ inline void two_bit_levels(const uint8_t* line, I32x16 (&w)[4]) {
 struct Q2_KFormat {
   static constexpr DType kDType = DType::q2_k;
   static constexpr PackLayout kPack{21, 0, -1, 0, -1};
-  static constexpr int kGroup = act_group(kDType), kMaxWeight = 3 * 15, kOffset = 0;
+  static constexpr int kGroup = act_group(kDType), kMaxWeight = 3 * 15, kMaxLevel = 3, kOffset = 0;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::pairs16, 0), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;
   using Panel = FoldedPanel<16, true>;
@@ -80,7 +80,8 @@ struct Q3_KFormat {
   static constexpr DType kDType = DType::q3_k;
   static constexpr PackLayout kPack{27, 0, 108, 0, -1};
   // Panels hold (q - 4) * scale plus kOffset; packed products use q itself, whose offset is 4 in each sub-block.
-  static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset;
+  static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset,
+                       kMaxLevel = 7;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
                              kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;

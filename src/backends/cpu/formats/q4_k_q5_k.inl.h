@@ -5,9 +5,9 @@ template <bool kHighBits>
 struct Q45_KFormat {
   static constexpr DType kDType = kHighBits ? DType::q5_k : DType::q4_k;
   static constexpr PackLayout kPack{kHighBits ? 44 : 36, 0, -1, 0, -1};
-  static constexpr int kGroup = act_group(kDType), kMaxWeight = kHighBits ? 31 : 15, kMaxScale = 63, kOffset = 0;
-  static constexpr ActLayout kPackedAct = act_layout(kGroup, ActAux::pairs32, 0),
-                             kAct = with_word_flag(kPackedAct, 32, kMaxWeight);
+  static constexpr int kGroup = act_group(kDType), kMaxWeight = kHighBits ? 31 : 15, kMaxLevel = kMaxWeight, kMaxScale = 63,
+                       kOffset = 0;
+  static constexpr ActLayout kAct = with_word_flag(act_layout(kGroup, ActAux::pairs32, 0), 32, 0, kMaxLevel), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = 1, kLevels = 2;
   using Panel = SubBlockPanel<32, true>;
 

@@ -94,7 +94,7 @@ inline void sums_of_16(const int32_t* dwords, int32_t* out) {
   }
 }
 
-/// Whether a sum of sum_values values times levels may exceed sum_limit: sums of values of one sign times sum_span do.
+/// Whether a sum of sum_values values times levels may exceed sum_limit, by the sums of the values of each sign.
 inline int32_t sums_may_exceed(const ActLayout& layout, const int32_t* dwords, const int32_t* sum16) {
   int32_t below16[kChunkK / 16];
   sums_of_16<true>(dwords, below16);
@@ -104,10 +104,12 @@ inline int32_t sums_may_exceed(const ActLayout& layout, const int32_t* dwords, c
     int32_t sum = 0, negative = 0;
     for (int j = i; j < i + n16; ++j) sum += sum16[j], negative -= below16[j];
     const int32_t positive = sum + negative;
-    largest = positive > largest ? positive : largest;
-    largest = negative > largest ? negative : largest;
+    const int32_t above = layout.sum_high * positive + layout.sum_low * negative;
+    const int32_t below = layout.sum_low * positive + layout.sum_high * negative;
+    largest = above > largest ? above : largest;
+    largest = below > largest ? below : largest;
   }
-  return largest * layout.sum_span > layout.sum_limit;
+  return largest > layout.sum_limit;
 }
 
 /// A chunk's bytes as f16, the middle two of each four exchanged.
@@ -173,7 +175,7 @@ inline void quantize_chunk(const ActLayout& layout, const float* row, int count,
   sums_of_16<false>(dwords, sum16);
   int32_t aux[16 + 1];
   fill_aux(layout, sum16, aux);
-  if (layout.sum_span > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, dwords, sum16);
+  if (layout.sum_values > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, dwords, sum16);
   const int n_groups = layout.chunk_k / layout.group;
   if (layout.values == ActValues::i8_as_f16) {
     int32_t halves[kChunkK / 2];

@@ -161,8 +161,7 @@ struct GroupUnits {
   static constexpr bool kScaled = requires(const Panel& panel) { panel.d; };
   static constexpr int kRecordBytes = kTileRows * F::kAct.token_bytes();
   static constexpr int kTokens = T * kTileRows, kPairs = min_pairs_of<Panel>(F::kGroup);
-  static_assert(kSums <= kActTile && T <= 2 && (T == 1 || R * kPlanes <= 2));
-  static constexpr int weight_tile(int w) { return T == 1 ? kActTile + 1 + w % 3 : kWeightTile + w; }
+  static_assert(kSums <= kActTile && R * kPlanes <= 2 && T <= 2);
   using Sums = UnitSums<kSums>;
 
   struct Unit {
@@ -228,7 +227,7 @@ struct GroupUnits {
   /// Two panels in one pass read the activations once, one panel at a time reads them again.
   template <int tile>
   static void load_act(const std::byte* from) {
-    R * kPlanes > 1 && kPlanes == 1 ? tile_load_once<tile>(from, 64) : tile_load<tile>(from, 64);
+    R == 2 ? tile_load_once<tile>(from, 64) : tile_load<tile>(from, 64);
   }
 
   /// Product i of step `step`; before it the tiles it needs are loaded, or the sum of the unit before is stored.
@@ -237,12 +236,12 @@ struct GroupUnits {
     constexpr int t = i / (R * kPlanes), w = i % (R * kPlanes);
     const int64_t k = unit.part * kSteps + step;
     if constexpr (w == 0) load_act<kActTile + t>(unit.record + t * kRecordBytes + k * (kTileRows * 64));
-    if constexpr (t == 0) tile_load<weight_tile(w)>(line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
+    if constexpr (t == 0) tile_load<kWeightTile + w>(line(unit.panel[w / kPlanes], w % kPlanes, k), 64);
     if (first) {
       if constexpr (has_before) tile_store<i>(sums_before.tile[i], 64);
       tile_zero<i>();
     }
-    Numbers::template dot<i, kActTile + t, weight_tile(w), w % kPlanes>();
+    Numbers::template dot<i, kActTile + t, kWeightTile + w, w % kPlanes>();
   }
 
   /// The products of a step, slot(i) after each, i counted over all of a unit.
@@ -281,7 +280,7 @@ struct GroupUnits {
   /// A unit whose f32 sums may pass 2^24, where they stop being exact: those of each of kRuns runs of steps cannot, and they are
   /// added as integers.
   static void multiply_in_runs(const Unit& unit) {
-    constexpr int span = F::kAct.sum_span * 128, kRuns = span * (F::kGroup / 2) <= F::kAct.sum_limit ? 2 : 4;
+    constexpr int span = (F::kAct.sum_low + F::kAct.sum_high) * 128, kRuns = span * (F::kGroup / 2) <= F::kAct.sum_limit ? 2 : 4;
     static_assert(kSteps % kRuns == 0 && span * (F::kGroup / kRuns) <= F::kAct.sum_limit);
     Sums sums[kRuns];
     for (int run = 0; run < kRuns; ++run) {
@@ -298,7 +297,7 @@ struct GroupUnits {
     finish_all(unit, sums[0]);
   }
   static bool may_exceed(const std::byte* record) {
-    if constexpr (F::kAct.sum_span == 0) return false;
+    if constexpr (F::kAct.sum_values == 0) return false;
     int32_t flags[kTileRows], any = 0;
     for (int t = 0; t < T; ++t) {
       const TileToken token(F::kAct, record + t * kRecordBytes, 0);
@@ -319,7 +318,7 @@ struct GroupUnits {
       for (int r = 0; r < n_panels; r += R)
         for (int part = 0; part < kChunkK / F::kGroup; ++part) {
           const Unit unit{panels + r, act + tile * kRecordBytes, acc + tile * kTileRows * stride + r * 16, stride, part};
-          if constexpr (F::kAct.sum_span != 0)
+          if constexpr (F::kAct.sum_values != 0)
             if (in_runs) {
               if (has_before) store_sums(sums), finish_all(before, sums);
               has_before = false;
@@ -492,7 +491,7 @@ struct TileProducts<F, f16_tiles, SubBlockPanel<kSub, kMin>> {
     if (!kHalves) return layout;
     layout.values = ActValues::i8_as_f16;
     constexpr int span = F::kMaxWeight * F::kMaxScale, exact = 1 << 24;  // integers up to which f32 has all
-    return span * F::kGroup * 128 <= exact ? layout : with_sum_flag(layout, F::kGroup, span, exact);
+    return span * F::kGroup * 128 <= exact ? layout : with_sum_flag(layout, F::kGroup, 0, span, exact);
   }
   struct Traits {
     static constexpr int kGroup = F::kGroup, kOffset = 0;  // the offset is in the planes

@@ -30,8 +30,9 @@ inline void ask_for_part(const std::byte* lines, int i) {
 /// F::level_lines(lines, part) finds them, F::levels(lines, i, w) gives line i's. A sub-block is 8 steps, or 4: then each part
 /// has two rows of sub-blocks. (Two panels at once would halve the loads of activations; their sums then lie in memory, and that
 /// was no faster.)
-template <class F, int T, int kSub, bool kMin>
-inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub, kMin>& scales, const ActRecord<T>& act,
+/// words: the sums of sub-blocks fit 16 bits, so that one product of words scales and adds one; else that takes three operations.
+template <class F, bool words, int T, int kSub, bool kMin>
+inline void multiply_sub_blocks_as(const PackedChunk& at, const SubBlockScales<kSub, kMin>& scales, const ActRecord<T>& act,
                                 float* acc) {
   constexpr int n_levels = F::kLevels, n_steps = kSub / 4, n_rows = 8 / n_steps;
   constexpr int n_outer = kChunkK / 4 / (n_levels * n_steps), group_outer = n_outer * F::kGroup / kChunkK;
@@ -69,14 +70,26 @@ inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub
         }
         PHIAL_UNROLL
         for (int j = 0; j < at_once; ++j) {
-          const I32x16 scale = load(scales.scale[first_sub + (first + j) * n_rows]);
+          const I32x16 loaded = load(scales.scale[first_sub + (first + j) * n_rows]);
+          const I32x16 scale = words ? bits_and(loaded, splat(0xFFFF)) : loaded;  // nothing for the sign in the upper word
           PHIAL_UNROLL
-          for (int t = 0; t < T; ++t) sum[t] = add(sum[t], mul(part[j][t], scale));
+          for (int t = 0; t < T; ++t)
+            sum[t] = words ? dot_words(sum[t], part[j][t], scale) : add(sum[t], mul(part[j][t], scale));
         }
       }
     }
     end_group<F>(scales, sum, act, g, acc, 16);
   }
+}
+
+template <class F, int T, int kSub, bool kMin>
+inline void multiply_sub_blocks(const PackedChunk& at, const SubBlockScales<kSub, kMin>& scales, const ActRecord<T>& act,
+                                float* acc) {
+  constexpr bool always = F::kMaxLevel * kSub * 128 < 32768, has_flag = F::kPackedAct.sum_values != 0;
+  if constexpr (kWordParts && always) return multiply_sub_blocks_as<F, true>(at, scales, act, acc);
+  if constexpr (has_flag)
+    if (parts_fit_words<F::kPackedAct.n_aux - 1>(act)) return multiply_sub_blocks_as<F, true>(at, scales, act, acc);
+  multiply_sub_blocks_as<F, false>(at, scales, act, acc);
 }
 
 /// Blocks of 256 with sub-blocks of 16, R panels, scales multiplied into the levels as soon as these are unpacked, as in

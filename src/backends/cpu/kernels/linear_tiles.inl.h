@@ -157,11 +157,11 @@ inline void start_sums(const ActRecord<T>& act, int64_t i, I32x16 (&sum)[R][T]) 
   }
 }
 
-/// Whether the sums of sub-blocks of all tokens fit 16 bits.
-template <class F, int T>
+/// Whether the sums of sub-blocks of all tokens fit 16 bits, by the aux dwords of a row.
+template <int flag_row, int T>
 inline bool parts_fit_words(const ActRecord<T>& act) {
   int32_t flags[T], any = 0;
-  __builtin_memcpy(flags, act.aux + F::kFlagRow * T * 4, sizeof flags);
+  __builtin_memcpy(flags, act.aux + flag_row * T * 4, sizeof flags);
   PHIAL_UNROLL
   for (int t = 0; t < T; ++t) any |= flags[t];
   return any == 0;
@@ -207,7 +207,7 @@ template <class F, int R, int T, int kSub, bool kMin>
 inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const std::byte* record, float* acc) {
   const ActRecord<T> act(record, F::kGroup);
   if constexpr (F::kFlagRow >= 0)
-    if (parts_fit_words<F>(act)) return multiply_tile_in_words<F, R>(panels, act, record, acc);
+    if (parts_fit_words<F::kFlagRow>(act)) return multiply_tile_in_words<F, R>(panels, act, record, acc);
   for (int g = 0; g < kChunkK / F::kGroup; ++g) {
     I32x16 sum[R][T];
     PHIAL_UNROLL
@@ -375,7 +375,7 @@ void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::by
               LinesAhead& ahead) {
   using Panel = typename F::Panel;
   using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
-                            word_steps(F::kMaxWeight), F::kAct.sum_span != 0 ? F::kAct.n_aux - 1 : -1>;
+                            word_steps(F::kMaxWeight), F::kAct.sum_values != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
   ahead.ask_all();  // a chunk takes long here
   if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
@@ -509,7 +509,7 @@ void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byt
 }
 
 /// Specialised in the file of a format: kDType, kPack, kAct, kPackedAct, kGroup, kOffset, kMaxWeight, kBlocksPerChunk,
-/// Panel, unpack, multiply_packed; packed_panels if it takes two panels at once.
+/// Panel, unpack, multiply_packed (and kMaxLevel where that is of sub-blocks); packed_panels if it takes two panels at once.
 template <DType D>
 struct FormatKernels;
 
@@ -538,11 +538,11 @@ constexpr ActLayout act_layout(int group, ActAux aux, int offset) {
   return {kChunkK, ActValues::i8, group, aux, offset, n_aux};
 }
 /// With the dword that says whether sums of n products may exceed the limit.
-constexpr ActLayout with_sum_flag(ActLayout layout, int n, int span, int limit) {
-  layout.sum_values = n, layout.sum_span = span, layout.sum_limit = limit, ++layout.n_aux;
+constexpr ActLayout with_sum_flag(ActLayout layout, int n, int low, int high, int limit) {
+  layout.sum_values = n, layout.sum_low = low, layout.sum_high = high, layout.sum_limit = limit, ++layout.n_aux;
   return layout;
 }
 /// Whether sums of sub-blocks may exceed 16 bits, for instruction sets that ask.
-constexpr ActLayout with_word_flag(ActLayout layout, int sub_block, int span) {
-  return kWordParts ? with_sum_flag(layout, sub_block, span, 32767) : layout;
+constexpr ActLayout with_word_flag(ActLayout layout, int sub_block, int low, int high) {
+  return kWordParts ? with_sum_flag(layout, sub_block, low, high, 32767) : layout;
 }
