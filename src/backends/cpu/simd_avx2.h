@@ -189,6 +189,14 @@ using Words = I32x16;
 /// Products of unsigned and signed bytes, summed by pairs: two words per lane.
 inline Words pair_products(I32x16 u, I32x16 s) { return {_mm256_maddubs_epi16(u.a, s.a), _mm256_maddubs_epi16(u.b, s.b)}; }
 inline Words add_words(Words x, Words y) { return {_mm256_add_epi16(x.a, y.a), _mm256_add_epi16(x.b, y.b)}; }
+/// Sums of four lanes each: lane 4 v + i of the result is that of lanes 4 i to 4 i + 3 of vector v.
+inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const auto both = [&order](const I32x16& x, const I32x16& y) {
+    return _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(_mm256_hadd_epi32(x.a, x.b), _mm256_hadd_epi32(y.a, y.b)), order);
+  };
+  return {both(v[0], v[1]), both(v[2], v[3])};
+}
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(x.a, y.a)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(x.b, y.b))};

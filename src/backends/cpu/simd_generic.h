@@ -297,6 +297,15 @@ inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot4(uint32_t(u.lane[i]), uint32_t(s.lane[i])));
 }
+/// Sums of four lanes each: lane 4 v + i of the result is that of lanes 4 i to 4 i + 3 of vector v.
+inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i) {
+    const int32_t* four = v[i / 4].lane + i % 4 * 4;
+    r.lane[i] = four[0] + four[1] + four[2] + four[3];
+  }
+  return r;
+}
 /// acc + sum of two products of signed words per lane.
 inline I32x16 dot_words(I32x16 acc, I32x16 x, I32x16 y) {
   I32x16 r;

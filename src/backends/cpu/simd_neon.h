@@ -238,6 +238,11 @@ inline I32x16 dot_bytes(I32x16 acc, I32x16 w, I32x16 x) {
   };
   return {dot(acc.a, w.a, x.a), dot(acc.b, w.b, x.b), dot(acc.c, w.c, x.c), dot(acc.d, w.d, x.d)};
 }
+/// Sums of four lanes each: lane 4 v + i of the result is that of lanes 4 i to 4 i + 3 of vector v.
+inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
+  const auto all = [](const I32x16& x) { return vpaddq_s32(vpaddq_s32(x.a, x.b), vpaddq_s32(x.c, x.d)); };
+  return {all(v[0]), all(v[1]), all(v[2]), all(v[3])};
+}
 /// acc + sum of two products of signed words per lane.
 inline int32x4_t dot_words(int32x4_t acc, int32x4_t x, int32x4_t y) {
   const int16x8_t p = vreinterpretq_s16_s32(x), q = vreinterpretq_s16_s32(y);

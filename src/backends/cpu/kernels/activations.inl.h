@@ -82,16 +82,17 @@ inline void fill_aux(const ActLayout& layout, const int32_t* sum16, int32_t* out
 template <bool below_zero>
 inline void sums_of_16(const int32_t* dwords, int32_t* out) {
   const I32x16 ones = splat(0x01010101);
-  for (int i = 0; i < kChunkK / 4; i += 16) {
-    I32x16 q = load(dwords + i);
+  I32x16 of_4[4];
+  PHIAL_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    I32x16 q = load(dwords + i * 16);
     if constexpr (below_zero) {
       const I32x16 signs = bits_and(shift_right_bits<7>(q), ones);
       q = bits_and(q, sub(shift_left<8>(signs), signs));  // all bits of the bytes below zero
     }
-    alignas(64) int32_t four[16];
-    store(four, dot_bytes<false>(zero_i32(), ones, q));
-    for (int j = 0; j < 4; ++j) out[i / 4 + j] = four[j * 4] + four[j * 4 + 1] + (four[j * 4 + 2] + four[j * 4 + 3]);
+    of_4[i] = dot_bytes<false>(zero_i32(), ones, q);
   }
+  store(out, sums_of_four(of_4));
 }
 
 /// Whether a sum of sum_values values times levels may exceed sum_limit, by the sums of the values of each sign.
