@@ -705,22 +705,32 @@ struct F16Tiles {
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
                               float* const (&acc)[kMaxPanels]) {
     PairStep<R> step;
-    UnitSums<R> sums;
-    for (int64_t begin = 0; begin < panels.n_blocks; begin += kPairChunkK, act += chunk_stride) {
-      const int64_t end = begin + kPairChunkK < panels.n_blocks ? begin + kPairChunkK : panels.n_blocks;
+    UnitSums<R> sums[2];
+    const int64_t n_k = panels.n_blocks;
+    // What tiles store can be loaded only some time later: a chunk's float operations stand in the middle of the next one.
+    const auto finish = [&](int64_t chunk) {
+      for (int t = 0; t < n_tokens; ++t) {
+        const F32x16 scale = TileToken(kAct, act + chunk * chunk_stride, t).scale(0, 0);
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) {
+          float* const to = acc[r] + t * 16;
+          store(to, fma(as_f32(load(sums[chunk % 2].tile[r][t])), scale, load(to)));
+        }
+      }
+    };
+    for (int64_t begin = 0; begin < n_k; begin += kPairChunkK) {
+      const int64_t chunk = begin / kPairChunkK, end = begin + kPairChunkK < n_k ? begin + kPairChunkK : n_k;
       tile_zero<0>();
       if constexpr (R == 2) tile_zero<1>();
-      for (int64_t k = begin; k < end; k += 32)
-        step.template multiply<F16Product>(panels, k, act + (k - begin) * (kTileRows * 2));
-      tile_store<0>(sums.tile[0], 64);
-      if constexpr (R == 2) tile_store<1>(sums.tile[1], 64);
-      for (int t = 0; t < n_tokens; ++t) {
-        const F32x16 scale = TileToken(kAct, act, t).scale(0, 0);
-        PHIAL_UNROLL
-        for (int r = 0; r < R; ++r)
-          store(acc[r] + t * 16, fma(as_f32(load(sums.tile[r][t])), scale, load(acc[r] + t * 16)));
+      for (int64_t k = begin; k < end; k += 32) {
+        step.template multiply<F16Product>(panels, k, act + chunk * chunk_stride + (k - begin) * (kTileRows * 2));
+        if (k == begin + kPairChunkK / 2 && chunk > 0) finish(chunk - 1);
       }
+      if (chunk > 0 && end - begin <= kPairChunkK / 2) finish(chunk - 1);
+      tile_store<0>(sums[chunk % 2].tile[0], 64);
+      if constexpr (R == 2) tile_store<1>(sums[chunk % 2].tile[1], 64);
     }
+    finish((n_k - 1) / kPairChunkK);
   }
 };
 
