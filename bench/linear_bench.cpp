@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
   for (DType dtype : formats) {
     const double peak = format_info(dtype).is_quantized() ? limits.int8_ops()
                         : dtype == DType::bf16            ? limits.best_bf16()
+                        : dtype == DType::f16             ? limits.best_f16()
                                                           : limits.f32_flops;
     for (const Shape& shape : kShapes) {
       constexpr int64_t n_tokens = 512;

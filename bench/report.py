@@ -13,7 +13,8 @@ FLOATS = ("F16", "BF16")
 def best_limits(results):
     """The highest reading of each limit over all entries; of the read rate also the lowest of their bests."""
     readings = [reading for entry in results["entries"].values() for reading in entry["limits"]]
-    best = {key: max(r[key] for r in readings) for key in ("int8_vnni_ops", "int8_amx_ops", "bf16_flops", "bf16_amx_flops", "f32_flops", "best_read")}
+    best = {key: max(r.get(key, 0) for r in readings)
+            for key in ("int8_vnni_ops", "int8_amx_ops", "bf16_flops", "bf16_amx_flops", "f16_amx_flops", "f32_flops", "best_read")}
     best["least_read"] = min(best_read(entry) for entry in results["entries"].values())
     best["barrier_ns"] = min(r["barrier_ns"] for r in readings)
     best["machine"] = readings[-1]["machine"]
@@ -41,6 +42,8 @@ def peak(limits, entry):
         return (limits["int8_amx_ops"], "int8 AMX") if on_tiles else (limits["int8_vnni_ops"], "int8")
     if name == "BF16" and on_tiles:
         return limits["bf16_amx_flops"], "bf16 AMX"
+    if name == "F16" and on_tiles and limits["f16_amx_flops"] > 0:
+        return limits["f16_amx_flops"], "f16 AMX"
     return (limits["bf16_flops"], "bf16") if limits["bf16_flops"] > 0 else (limits["f32_flops"], "f32")
 
 
@@ -155,7 +158,7 @@ def render(results, plot_name):
     limits = best_limits(results)
     rows = [(entry, figures(results, entry)) for entry in ordered(results)]
     peaks = [f"{name} {limits[key] / 1e9:.0f} {unit}" for name, key, unit in (
-        ("int8 (VNNI)", "int8_vnni_ops", "GOP/s"), ("int8 (AMX)", "int8_amx_ops", "GOP/s"), ("bf16", "bf16_flops", "GFLOP/s"), ("bf16 (AMX)", "bf16_amx_flops", "GFLOP/s"), ("f32", "f32_flops", "GFLOP/s"))
+        ("int8 (VNNI)", "int8_vnni_ops", "GOP/s"), ("int8 (AMX)", "int8_amx_ops", "GOP/s"), ("bf16", "bf16_flops", "GFLOP/s"), ("bf16 (AMX)", "bf16_amx_flops", "GFLOP/s"), ("f16 (AMX)", "f16_amx_flops", "GFLOP/s"), ("f32", "f32_flops", "GFLOP/s"))
         if limits[key] > 0]
     loads = [entry["load"] for entry, _ in rows]
     text = ["# Benchmarks", "", f"![Prefill and decode per type beside llama.cpp]({plot_name})", "",

@@ -19,7 +19,7 @@ struct Limits {
   double int8_vnni_ops = 0;  // multiplications and additions per second; 0 = no such instruction here
   double int8_amx_ops = 0;
   double bf16_flops = 0;  // AVX-512
-  double bf16_amx_flops = 0;
+  double bf16_amx_flops = 0, f16_amx_flops = 0;
   double f32_flops = 0;
   std::vector<ReadRate> read;  // 1 .. n_threads
   double barrier_ns = 0;
@@ -27,6 +27,7 @@ struct Limits {
   double int8_ops() const { return std::max(int8_vnni_ops, int8_amx_ops); }
   /// Highest rate of products that weights of 16 bits may use.
   double best_bf16() const { return std::max({f32_flops, bf16_flops, bf16_amx_flops}); }
+  double best_f16() const { return std::max(f32_flops, f16_amx_flops); }
   /// Highest read rate of the table.
   double best_read() const {
     double best = 0;

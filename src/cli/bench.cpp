@@ -163,14 +163,17 @@ std::string share(const Row& row, const Limits* limits) {
   const double best = *std::min_element(row.seconds.begin(), row.seconds.end());
   const double rate = row.n_tokens() / best, n_steps = rate / row.test.n_parallel;
   if (row.test.n_prompt) {
-    const bool is_bf16 = row.info.file_type == "BF16" && limits->best_bf16() > limits->f32_flops;
-    const bool is_float = row.info.file_type == "F32" || row.info.file_type == "F16" || row.info.file_type == "BF16";
-    const double peak = is_bf16 ? limits->best_bf16() : is_float ? limits->f32_flops : limits->int8_ops();
+    const std::string& type = row.info.file_type;
+    const double peak = type == "BF16"  ? limits->best_bf16()
+                        : type == "F16" ? limits->best_f16()
+                        : type == "F32" ? limits->f32_flops
+                                        : limits->int8_ops();
     if (peak <= 0) return "";
+    const bool is_float = type == "BF16" || type == "F16" || type == "F32";
     return fmt::format("{:.0f} % of {}", 200.0 * rate * static_cast<double>(row.info.matrix_values) / peak,
-                       is_bf16    ? "bf16"
-                       : is_float ? "f32"
-                                  : "int8");
+                       !is_float                  ? "int8"
+                       : peak > limits->f32_flops ? (type == "F16" ? "f16" : "bf16")
+                                                  : "f32");
   }
   return limits->best_read() > 0
              ? fmt::format("{:.0f} % of read", 100.0 * n_steps * static_cast<double>(row.info.matrix_bytes) / limits->best_read())
@@ -289,7 +292,7 @@ int print_limits(int n_threads, const std::string& format) {
     nlohmann::ordered_json j = {
         {"machine", l.machine},           {"n_threads", l.n_threads},   {"int8_vnni_ops", l.int8_vnni_ops},
         {"int8_amx_ops", l.int8_amx_ops}, {"bf16_flops", l.bf16_flops}, {"bf16_amx_flops", l.bf16_amx_flops},
-        {"f32_flops", l.f32_flops},       {"barrier_ns", l.barrier_ns}};
+        {"f16_amx_flops", l.f16_amx_flops}, {"f32_flops", l.f32_flops},       {"barrier_ns", l.barrier_ns}};
     for (const ReadRate& r : l.read)
       j["read"].push_back({{"n_threads", r.n_threads}, {"small_pages", r.small_pages}, {"huge_pages", r.huge_pages}});
     fmt::print("{}\n", j.dump(format == "json" ? 2 : -1));
@@ -303,6 +306,7 @@ int print_limits(int n_threads, const std::string& format) {
   row("int8 products, AMX", l.int8_amx_ops, "GOP/s");
   row("bf16 products, AVX-512", l.bf16_flops, "GFLOP/s");
   row("bf16 products, AMX", l.bf16_amx_flops, "GFLOP/s");
+  row("f16 products, AMX", l.f16_amx_flops, "GFLOP/s");
   row("f32 products", l.f32_flops, "GFLOP/s");
   for (const ReadRate& r : l.read) {
     row(fmt::format("memory read, {} thread{}, 4 KiB pages", r.n_threads, r.n_threads > 1 ? "s" : "").c_str(), r.small_pages,

@@ -13,11 +13,12 @@ struct LimitKernels {
   int32_t (*read)(const uint8_t* p, int64_t n_bytes);
 };
 
-inline constexpr int64_t kAmxPeakInt8Ops = 4 * 2 * 16 * 16 * 64, kAmxPeakBf16Ops = kAmxPeakInt8Ops / 2;
+inline constexpr int64_t kAmxPeakInt8Ops = 4 * 2 * 16 * 16 * 64, kAmxPeakHalfOps = kAmxPeakInt8Ops / 2;
 
 /// Products of tiles; call only where they are.
 int32_t amx_int8_peak(int64_t n);
 float amx_bf16_peak(int64_t n);
+float amx_f16_peak(int64_t n);
 /// bf16 dot products (AVX-512 BF16); call only where the processor has them.
 float bf16_peak(int64_t n);
 

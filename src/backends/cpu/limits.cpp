@@ -84,7 +84,8 @@ Limits measure_limits(int n_threads, double seconds) {
   if (cpu_info().avx512_bf16) limits.bf16_flops = peak(pool, part, bf16_peak, kBf16PeakOps);
   if (cpu_info().amx_int8 && cpu_info().amx_bf16 && cpu_info().tiles_granted) {
     limits.int8_amx_ops = peak(pool, part, amx_int8_peak, kAmxPeakInt8Ops);
-    limits.bf16_amx_flops = peak(pool, part, amx_bf16_peak, kAmxPeakBf16Ops);
+    limits.bf16_amx_flops = peak(pool, part, amx_bf16_peak, kAmxPeakHalfOps);
+    if (cpu_info().amx_fp16) limits.f16_amx_flops = peak(pool, part, amx_f16_peak, kAmxPeakHalfOps);
   }
   for (int n = 1; n <= pool.size(); ++n) {
     ThreadPool some(n);

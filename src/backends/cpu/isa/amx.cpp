@@ -45,38 +45,34 @@ const KernelTable& amx_fp16_table() {
   return table;
 }
 
-int32_t amx_int8_peak(int64_t n) {
+namespace {
+/// n times four products of tiles of 64 bytes of k, by dot(Sum<i>) into sum i.
+template <int i>
+struct Sum {
+  static constexpr int value = i;
+};
+template <typename Number, class Dot>
+Number run_tiles(int64_t n, Dot dot) {
   using namespace amx;
   tile_configure<64>();
   tile_zero<kActTile>(), tile_zero<kWeightTile>();
   tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
-  for (; n > 0; --n) {
-    tile_dot<0, kActTile, kWeightTile, true, false>();
-    tile_dot<1, kActTile, kWeightTile, true, false>();
-    tile_dot<2, kActTile, kWeightTile, true, false>();
-    tile_dot<3, kActTile, kWeightTile, true, false>();
-  }
-  alignas(64) int32_t sums[kTileRows][16];
+  for (; n > 0; --n) dot(Sum<0>()), dot(Sum<1>()), dot(Sum<2>()), dot(Sum<3>());
+  alignas(64) Number sums[kTileRows][16];
   tile_store<0>(sums, 64);
   tile_release();
   return sums[0][0];
 }
+}  // namespace
 
+int32_t amx_int8_peak(int64_t n) {
+  return run_tiles<int32_t>(n, [](auto sum) { amx::tile_dot<sum.value, kActTile, kWeightTile, true, false>(); });
+}
 float amx_bf16_peak(int64_t n) {
-  using namespace amx;
-  tile_configure<64>();
-  tile_zero<kActTile>(), tile_zero<kWeightTile>();
-  tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
-  for (; n > 0; --n) {
-    tile_dot_bf16<0, kActTile, kWeightTile>();
-    tile_dot_bf16<1, kActTile, kWeightTile>();
-    tile_dot_bf16<2, kActTile, kWeightTile>();
-    tile_dot_bf16<3, kActTile, kWeightTile>();
-  }
-  alignas(64) float sums[kTileRows][16];
-  tile_store<0>(sums, 64);
-  tile_release();
-  return sums[0][0];
+  return run_tiles<float>(n, [](auto sum) { amx::tile_dot_bf16<sum.value, kActTile, kWeightTile>(); });
+}
+float amx_f16_peak(int64_t n) {
+  return run_tiles<float>(n, [](auto sum) { amx::tile_dot_f16<sum.value, kActTile, kWeightTile>(); });
 }
 
 }  // namespace phial::cpu
@@ -84,5 +80,6 @@ float amx_bf16_peak(int64_t n) {
 namespace phial::cpu {
 int32_t amx_int8_peak(int64_t) { return 0; }
 float amx_bf16_peak(int64_t) { return 0; }
+float amx_f16_peak(int64_t) { return 0; }
 }  // namespace phial::cpu
 #endif
