@@ -31,11 +31,15 @@ struct AttentionCut {
     return spreads_splits(n_runs, n_splits, n_tokens, n_threads) ? n_jobs(n_runs) * (n_splits + 1) * job_rows(n_tokens)
                                                                  : 2 * job_rows(n_tokens) * n_threads;
   }
-  /// The most that this many states or, with fewer tokens or shorter contexts, other ones take.
+  /// The most that such a step or, with fewer tokens or a shorter context, another one takes.
   int64_t most_bytes(int64_t n_runs, int64_t n_splits, int64_t n_tokens, int n_threads) const {
-    const int64_t n_bytes = n_states(n_runs, n_splits, n_tokens, n_threads) * state_bytes();
-    const bool may_spread = n_splits > 1 && n_columns < 4 * n_threads;
-    return may_spread ? std::max(n_bytes, static_cast<int64_t>(kMaxPartialBytes / 2 * 3)) : n_bytes;  // two splits and a total
+    int64_t most = n_states(n_runs, n_splits, n_tokens, n_threads);
+    for (int64_t runs = 1; runs <= n_runs && n_jobs(runs) < 4 * n_threads; ++runs)
+      for (int64_t splits = 2; splits <= n_splits; ++splits) {
+        const auto fitting = static_cast<int64_t>(kMaxPartialBytes) / (n_jobs(runs) * splits * state_bytes());
+        most = std::max(most, n_jobs(runs) * (splits + 1) * std::min(job_rows(n_tokens), fitting));
+      }
+    return most * state_bytes();
   }
 
   int32_t head_dim, group;
