@@ -55,7 +55,7 @@ REASONS = {
     },
     "prefill_ratio": {
         "": "this llama.cpp reaches more of the peak than the one on which the bar was set (then Q4_0 30 %, Q8_0 15 %, Q4_K 17 %, Q5_K 9 %, Q6_K 13 %, Q3_K 13 %, Q2_K 11 %; today the column beside)",
-        "F16": "products in f32 keep all bits of F16",
+        "F16": "products in f32 keep all bits of F16; tiles of f16 need AMX FP16",
         "BF16": "llama.cpp multiplies in bf16 too, at half of the peak",
     },
     "decode_share": {"": _MEMORY},

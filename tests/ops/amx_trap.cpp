@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "quant/half.h"
+
 namespace phial::test {
 namespace {
 
@@ -122,15 +124,16 @@ bool dot_bytes(int c, int a, int b) {
 
 float normal_or_zero(float f) { return std::fpclassify(f) == FP_SUBNORMAL ? std::copysign(0.0f, f) : f; }
 
-float half(const uint8_t* p) {
+float bf16(const uint8_t* p) {
   const uint32_t bits = static_cast<uint32_t>(p[0]) << 16 | static_cast<uint32_t>(p[1]) << 24;
   float f;
   std::memcpy(&f, &bits, 4);
   return normal_or_zero(f);
 }
+float f16(const uint8_t* p) { return f16_to_f32(static_cast<uint16_t>(p[0] | p[1] << 8)); }
 
-/// As Intel's manual describes TDPBF16PS: the low and the high halves of the pairs are summed apart.
-bool dot_bf16(int c, int a, int b) {
+/// As Intel's manual describes TDPBF16PS and TDPFP16PS: the low and the high halves of the pairs are summed apart.
+bool dot_halves(int c, int a, int b, float (*half)(const uint8_t*)) {
   for (int m = 0; m < tiles.n_rows[c]; ++m)
     for (int n = 0; n < tiles.row_bytes[c] / 4; ++n) {
       float low = 0, high = 0, sum;
@@ -152,7 +155,7 @@ bool dot(const Instruction& in) {
   if (tiles.n_rows[c] != tiles.n_rows[a] || tiles.row_bytes[c] != tiles.row_bytes[b] ||
       tiles.row_bytes[a] != 4 * tiles.n_rows[b] || tiles.n_rows[c] == 0 || tiles.n_rows[b] == 0)
     return false;
-  if (in.opcode == 0x5C) return in.prefix == 2 && dot_bf16(c, a, b);
+  if (in.opcode == 0x5C) return in.prefix >= 2 && dot_halves(c, a, b, in.prefix == 2 ? bf16 : f16);
   switch (in.prefix) {
     case 0:
       return dot_bytes<uint8_t, uint8_t>(c, a, b);
@@ -176,7 +179,7 @@ bool carry_out(const Instruction& in) {
       std::memset(tiles.bytes[in.reg], 0, sizeof tiles.bytes[in.reg]);
       return true;
     case 0x4B:
-      return in.has_memory && in.has_index && (in.prefix == 2 || in.prefix == 3) && move(in, in.prefix == 2);
+      return in.has_memory && in.has_index && in.prefix != 0 && move(in, in.prefix == 2);  // 66: a load past the nearest cache
     case 0x5C:
     case 0x5E:
       return !in.has_memory && dot(in);

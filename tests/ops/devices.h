@@ -22,19 +22,22 @@ namespace phial::test {
 
 // The kernels of amx where there are no tiles: their instructions are carried out by amx_trap.
 inline constexpr const char* kTrappedAmx = "amx, trapped";
+// Likewise, of F16 weights alone: the others' code asks for AVX-512 FP16 beside the tiles.
+inline constexpr const char* kTrappedF16 = "amx_fp16, trapped";
 
 /// Instruction sets that run here, and the code of amx where its instructions do not.
+inline bool traps_tiles() { return cpu_info().avx512_vnni && cpu::runnable_isas()[0].rfind("amx", 0) != 0; }
 inline std::vector<std::string> isas_here() {
   std::vector<std::string> names = cpu::runnable_isas();
-  if (cpu_info().avx512_vnni && names[0].rfind("amx", 0) != 0) names.emplace_back(kTrappedAmx);
+  if (traps_tiles()) names.emplace_back(kTrappedAmx);
   return names;
 }
 
 inline std::unique_ptr<Device> open_test_device(const std::string& device, const DeviceOptions& options) {
 #if defined(__x86_64__)
-  if (options.isa == kTrappedAmx) {
+  if (options.isa == kTrappedAmx || options.isa == kTrappedF16) {
     trap_amx();
-    return std::make_unique<cpu::CpuDevice>(options, cpu::amx_table());
+    return std::make_unique<cpu::CpuDevice>(options, options.isa == kTrappedAmx ? cpu::amx_table() : cpu::amx_fp16_table());
   }
 #endif
   return open_device(device, options);

@@ -242,6 +242,12 @@ TEST_CASE("matrix product: odd rows, model-sized and short columns") {
     }
 }
 
+TEST_CASE("matrix product: F16 on f16 tiles where their instructions are carried out by a handler") {
+  if (!test::traps_tiles()) return;
+  compare(DType::f16, 50, 512, {1, 2, 8, 12, 13, 16, 33, 64}, test::kTrappedF16, 2);
+  for (int64_t n_cols : {1, 3, 63, 130, 259}) compare(DType::f16, 18, n_cols, {1, 7, 18}, test::kTrappedF16, 2);
+}
+
 TEST_CASE("matrix product: bits do not depend on threads, nor on low memory") {
   for (DType dtype : kFormats) {
     for (int n_threads : {1, 2, 3, 4}) compare(dtype, 70, 512, {1, 9}, "", n_threads);

@@ -14,7 +14,7 @@
 #include "base/fail.h"
 
 #if defined(__x86_64__)
-#include <emmintrin.h>
+#include <xmmintrin.h>
 #endif
 
 namespace phial::cpu {
@@ -28,15 +28,11 @@ int64_t aligned(int64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 /// Large results are written past the caches, which would first read what is overwritten. Whole lines; followed, before other
 /// threads read them, by finish_lines().
 constexpr int64_t kStreamedBytes = 1 << 20;
+void finish_lines() {
 #if defined(__x86_64__)
-void stream_line(float* to, const float* from) {
-  for (int r = 0; r < kPanelRows; r += 4) _mm_stream_ps(to + r, _mm_loadu_ps(from + r));
-}
-void finish_lines() { _mm_sfence(); }
-#else
-void stream_line(float* to, const float* from) { std::memcpy(to, from, kPanelRows * sizeof(float)); }
-void finish_lines() {}
+  _mm_sfence();
 #endif
+}
 
 const PackedMatrix& packed(const Weight& w) { return static_cast<const PackedMatrix&>(*w.storage); }
 
@@ -155,41 +151,31 @@ struct LinearJob {
   /// The n_blocks blocks of rows from first_block on, [n] tokens from first_token on: all blocks of one token side by side.
   void finish(const OpKernels& ops, const RowBlock* blocks, int64_t n_blocks, int64_t first_block, int64_t first_token,
               int64_t n) const {
-    const int64_t block_rows = end == End::swiglu ? kPanelRows : kMaxPanels * kPanelRows;
-    const bool past_caches = streams();
+    const bool gates = end == End::swiglu, past_caches = streams();
+    const int64_t block_rows = gates ? kPanelRows : kMaxPanels * kPanelRows, first_row = first_block * block_rows;
+    const int64_t n_whole = bias && !gates ? 0 : std::clamp<int64_t>(out.n_cols / block_rows - first_block, 0, n_blocks);
+    const LineEnd line_end = gates             ? (past_caches ? LineEnd::swiglu_past : LineEnd::swiglu)
+                             : end == End::add ? LineEnd::add
+                                               : (past_caches ? LineEnd::write_past : LineEnd::write);
+    const int64_t apart = blocks[0].sums[1] - blocks[0].sums[0], stride = n_blocks > 1 ? blocks[1].sums[0] - blocks[0].sums[0] : 0;
     for (int64_t t = 0; t < n; ++t) {
-      if (!past_caches) prefetch_row(first_token + t, first_block * block_rows, n_blocks * block_rows);
-      for (int64_t b = 0; b < n_blocks; ++b) {
-        const RowBlock& block = blocks[b];
-        float* const to = out.row(first_token + t) + (first_block + b) * block_rows;
-        if (end == End::swiglu) {
-          float line[kPanelRows];
-          ops.swiglu(past_caches ? line : to, block.sums[0] + t * block.sum_stride, block.sums[1] + t * block.sum_stride,
-                     kPanelRows);
-          if (past_caches) stream_line(to, line);
-          continue;
+      if (!past_caches) prefetch_row(first_token + t, first_row, n_blocks * block_rows);
+      float* const to = out.row(first_token + t) + first_row;
+      if (n_whole > 0)
+        ops.finish_blocks(to, blocks[0].sums[0] + t * blocks[0].sum_stride, apart, stride, n_whole, line_end);
+      for (int64_t b = n_whole; b < n_blocks; ++b)
+        for (int p = 0; p < blocks[b].n_panels; ++p) {
+          const int64_t at = b * block_rows + p * kPanelRows;
+          write(to + at, blocks[b].sums[p] + t * blocks[b].sum_stride, first_row + at);
         }
-        for (int p = 0; p < block.n_panels; ++p)
-          write(to + p * kPanelRows, block.sums[p] + t * block.sum_stride, (first_block + b) * block_rows + p * kPanelRows,
-                past_caches);
-      }
     }
     if (past_caches) finish_lines();
   }
 
  private:
   /// A panel's part of one token's result, from row `row` on.
-  void write(float* to, const float* from, int64_t row, bool past_caches) const {
+  void write(float* to, const float* from, int64_t row) const {
     const int64_t n_rows = std::min<int64_t>(kPanelRows, out.n_cols - row);
-    if (n_rows == kPanelRows && !bias && past_caches) return stream_line(to, from);
-    if (n_rows == kPanelRows && !bias) {  // whole lines: a constant length, of memory that nothing else names
-      float line[kPanelRows];
-      std::memcpy(line, from, sizeof line);
-      if (end == End::add)
-        for (int r = 0; r < kPanelRows; ++r) line[r] += to[r];
-      std::memcpy(to, line, sizeof line);
-      return;
-    }
     for (int64_t r = 0; r < n_rows; ++r) {
       const float value = bias ? from[r] + bias[row + r] : from[r];
       to[r] = end == End::add ? to[r] + value : value;
@@ -262,7 +248,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       b.sums[1] = b.sums[0] + (panels_apart ? at.n_slots * kPanelRows : kPanelRows);
       for (int p = 0; p < b.n_panels; ++p)
         b.source[p] = job.w->panel(panel[p], packed_scratch + (place * kMaxPanels + p) * aligned(layout.panel_bytes));
-      std::memset(b.sums[0], 0, static_cast<size_t>(at.n_slots * b.n_panels * kPanelRows) * sizeof(float));
+      if (at.from_packed || !format.sets_first)
+        std::memset(b.sums[0], 0, static_cast<size_t>(at.n_slots * b.n_panels * kPanelRows) * sizeof(float));
       return b;
     };
     const auto multiply_packed = [&](const RowBlock& b, int64_t block) {
@@ -316,10 +303,10 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
       const int n_blocks = chunk_of(b.source[0], c).n_blocks;
       const std::byte* const record = act + c * at.chunk_stride;
       if (!panels_apart) {
-        format.multiply(panels, b.n_panels, n_blocks, record, static_cast<int>(n_tokens), b.sums[0], ahead);
+        format.multiply(panels, b.n_panels, n_blocks, record, static_cast<int>(n_tokens), b.sums[0], c == 0, ahead);
       } else {
         for (int p = 0; p < b.n_panels; ++p)
-          format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p], ahead);
+          format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p], c == 0, ahead);
       }
       ahead.ask_all();
     };

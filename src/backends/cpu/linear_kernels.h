@@ -119,8 +119,8 @@ struct LinearFormat {
   /// One chunk of n_blocks blocks of 16 rows to a panel. lines: 64-byte aligned.
   void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) = nullptr;
   /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens; `ahead` is
-  /// asked for on the way.
-  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+  /// asked for on the way. first: of a chain; where sets_first, acc then holds nothing yet.
+  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool first,
                    LinesAhead& ahead) = nullptr;
   /// acc[p] [n_tokens][16] += all blocks of packed panel p times one tile of tokens, without unpacking; the records of the
   /// chunks are chunk_stride bytes apart. nullptr: none.
@@ -131,6 +131,7 @@ struct LinearFormat {
   /// Called by each thread before and after its products, if not nullptr.
   void (*enter)() = nullptr;
   void (*leave)() = nullptr;
+  bool sets_first = false;
   int run_blocks = 4;  // blocks of rows that pass one chunk's activations while these lie in second-level cache, with their sums
   int packed_tokens = 0;  // that multiply_packed takes, at most
   int packed_tiles = 1;   // that are multiplied so one after another before unpacking pays

@@ -37,10 +37,16 @@ struct AttentionTask {
 };
 inline constexpr int kMaxQueries = 512;
 
+/// What becomes of the sums of a matrix product; _past: written past the caches, whole lines, which a fence has to follow.
+enum class LineEnd : uint8_t { write, write_past, add, swiglu, swiglu_past };
+
 struct OpKernels {
   void (*rms_norm)(float* out, const float* x, const float* weight, int64_t n, float eps);
   void (*add)(float* out, const float* a, const float* b, int64_t n);
   void (*swiglu)(float* out, const float* gate, const float* up, int64_t n);
+  /// One token's sums of n blocks of two panels, to `to`: 32 values a block, or 16 whose gates are the first panel. The panels'
+  /// sums lie `apart` values apart, the blocks' `stride`.
+  void (*finish_blocks)(float* to, const float* sums, int64_t apart, int64_t stride, int64_t n, LineEnd end);
   void (*rope)(float* x, int64_t n_heads, int64_t head_dim, RopeKind kind, const float* cos_sin, int64_t n_rot);
   /// One token's head, K and V, to its slot of a page.
   void (*store_k)(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x);

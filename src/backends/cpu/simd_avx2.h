@@ -28,6 +28,7 @@ inline F32x16 load_first(const float* p, int n) {
   return {_mm256_maskload_ps(p, _mm256_castps_si256(m.a)), _mm256_maskload_ps(p + 8, _mm256_castps_si256(m.b))};
 }
 inline void store(float* p, F32x16 v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
+inline void store_past(float* p, F32x16 v) { _mm256_stream_ps(p, v.a), _mm256_stream_ps(p + 8, v.b); }  // past the caches
 inline void store_first(float* p, F32x16 v, int n) {
   const Mask16 m = first_lanes(n);
   _mm256_maskstore_ps(p, _mm256_castps_si256(m.a), v.a);

@@ -15,6 +15,7 @@ inline Mask16 first_lanes(int n) { return static_cast<Mask16>(n >= 16 ? 0xFFFFu 
 inline F32x16 load(const float* p) { return _mm512_loadu_ps(p); }
 inline F32x16 load_first(const float* p, int n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }  // others 0
 inline void store(float* p, F32x16 v) { _mm512_storeu_ps(p, v); }
+inline void store_past(float* p, F32x16 v) { _mm512_stream_ps(p, v); }  // past the caches, whole lines
 inline void store_first(float* p, F32x16 v, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), v); }
 inline F32x16 load_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
 inline void store_f16(uint16_t* p, F32x16 v) {

@@ -59,6 +59,7 @@ inline F32x16 load_first(const float* p, int n) {
 inline void store(float* p, F32x16 v) {
   for (int i = 0; i < 16; ++i) p[i] = v.lane[i];
 }
+inline void store_past(float* p, F32x16 v) { store(p, v); }  // past the caches where there is such a store
 inline void store_first(float* p, F32x16 v, int n) {
   for (int i = 0; i < 16 && i < n; ++i) p[i] = v.lane[i];
 }

@@ -32,6 +32,7 @@ inline F32x16 load_first(const float* p, int n) {  // others 0
   return load(lanes);
 }
 inline void store(float* p, F32x16 v) { vst1q_f32(p, v.a), vst1q_f32(p + 4, v.b), vst1q_f32(p + 8, v.c), vst1q_f32(p + 12, v.d); }
+inline void store_past(float* p, F32x16 v) { store(p, v); }  // past the caches where there is such a store
 inline void store_first(float* p, F32x16 v, int n) {
   if (n >= 16) return store(p, v);
   float lanes[16];

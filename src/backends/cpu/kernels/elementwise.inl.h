@@ -31,6 +31,24 @@ inline void swiglu_row(float* out, const float* gate, const float* up, int64_t n
   if (rest > 0) store_first(out + i, mul(silu(load_first(gate + i, rest)), load_first(up + i, rest)), rest);
 }
 
+inline void finish_blocks(float* to, const float* sums, int64_t apart, int64_t stride, int64_t n, LineEnd end) {
+  const auto each = [&](int64_t n_rows, auto put) __attribute__((always_inline)) {
+    for (; n > 0; --n, sums += stride, to += n_rows) put(load(sums), load(sums + apart));
+  };
+  switch (end) {
+    case LineEnd::write:
+      return each(32, [&](F32x16 a, F32x16 b) { store(to, a), store(to + 16, b); });
+    case LineEnd::write_past:
+      return each(32, [&](F32x16 a, F32x16 b) { store_past(to, a), store_past(to + 16, b); });
+    case LineEnd::add:
+      return each(32, [&](F32x16 a, F32x16 b) { store(to, add(a, load(to))), store(to + 16, add(b, load(to + 16))); });
+    case LineEnd::swiglu:
+      return each(16, [&](F32x16 gate, F32x16 up) { store(to, mul(silu(gate), up)); });
+    case LineEnd::swiglu_past:
+      return each(16, [&](F32x16 gate, F32x16 up) { store_past(to, mul(silu(gate), up)); });
+  }
+}
+
 inline void rope_pairs(float* a, float* b, F32x16 cosine, F32x16 sine, int n) {
   const F32x16 a0 = load_first(a, n), b0 = load_first(b, n);
   store_first(a, fma(a0, cosine, sub(splat(-0.0f), mul(b0, sine))), n);

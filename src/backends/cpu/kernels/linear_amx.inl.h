@@ -110,6 +110,9 @@ struct alignas(64) UnitSums {
 // 2^22, they are the low bits of that float.
 inline F32x16 counted_to_f32(I32x16 sum) { return sub(as_f32(sum), splat(kRoundToInt)); }
 
+/// What lies at p, or nothing.
+inline F32x16 load_unless(bool is_empty, const float* p) { return load_first(p, is_empty ? 0 : 16); }
+
 // What K-quants are made of on tiles: the f32 value of sums from tile `first` of memory on, and products, each with the weights
 // of a tile instruction's k.
 struct OneByte {
@@ -169,6 +172,7 @@ struct GroupUnits {
     const std::byte* record = nullptr;
     float* acc = nullptr;
     int64_t stride = 0, part = 0;
+    bool is_first = false;  // nothing in acc yet
   };
 
   /// What all tokens of a unit share. (Arrays of their own: inside a struct GCC leaves them in memory.)
@@ -207,7 +211,7 @@ struct GroupUnits {
         value = fma(counted_to_f32(mins), m[r], value);
       }
       float* const acc = unit.acc + t * unit.stride + r * 16;
-      store(acc, fma(value, scale, load(acc)));
+      store(acc, fma(value, scale, load_unless(unit.is_first, acc)));
     }
   }
 
@@ -309,7 +313,7 @@ struct GroupUnits {
 
   /// All units of n_panels panels and n_tiles tiles, whole ones.
   static void multiply_all(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, int64_t stride,
-                           LinesAhead& ahead) {
+                           bool first_chunk, LinesAhead& ahead) {
     Sums sums;
     Unit before;
     bool has_before = false;
@@ -317,7 +321,8 @@ struct GroupUnits {
       const bool in_runs = may_exceed(act + tile * kRecordBytes);
       for (int r = 0; r < n_panels; r += R)
         for (int part = 0; part < kChunkK / F::kGroup; ++part) {
-          const Unit unit{panels + r, act + tile * kRecordBytes, acc + tile * kTileRows * stride + r * 16, stride, part};
+          const Unit unit{panels + r, act + tile * kRecordBytes, acc + tile * kTileRows * stride + r * 16, stride, part,
+                          first_chunk && part == 0};
           if constexpr (F::kAct.sum_values != 0)
             if (in_runs) {
               if (has_before) store_sums(sums), finish_all(before, sums);
@@ -335,21 +340,23 @@ struct GroupUnits {
 
 /// All units of a block of rows: pairs of tiles, then the last one alone.
 template <class F, class Numbers, int R, class Panel>
-void multiply_pairs(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, LinesAhead& ahead) {
+void multiply_pairs(const Panel* panels, int n_panels, const std::byte* act, int n_tiles, float* acc, bool first,
+                    LinesAhead& ahead) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   const int64_t stride = n_panels * 16;
   const int n_paired = n_tiles / 2 * 2;
-  GroupUnits<F, Numbers, Panel, R, 2>::multiply_all(panels, n_panels, act, n_paired, acc, stride, ahead);
+  GroupUnits<F, Numbers, Panel, R, 2>::multiply_all(panels, n_panels, act, n_paired, acc, stride, first, ahead);
   GroupUnits<F, Numbers, Panel, R, 1>::multiply_all(panels, n_panels, act + n_paired * record_bytes, n_tiles - n_paired,
-                                                    acc + n_paired * kTileRows * stride, stride, ahead);
+                                                    acc + n_paired * kTileRows * stride, stride, first, ahead);
 }
 template <class F, class Numbers, class Panel>
-void multiply_groups(const Panel* panels, int n_panels, const std::byte* act, int n_tokens, float* acc, LinesAhead& ahead) {
+void multiply_groups(const Panel* panels, int n_panels, const std::byte* act, int n_tokens, float* acc, bool first,
+                     LinesAhead& ahead) {
   const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
   if (Numbers::kPlanes == 1 && n_panels == 2)
-    multiply_pairs<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc, ahead);
+    multiply_pairs<F, Numbers, 2 / Numbers::kPlanes>(panels, n_panels, act, n_tiles, acc, first, ahead);
   else
-    multiply_pairs<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc, ahead);
+    multiply_pairs<F, Numbers, 1>(panels, n_panels, act, n_tiles, acc, first, ahead);
 }
 
 /// Part `part` of the chunk of n_panels panels, times n_tiles records from `record` on, to be added to acc.
@@ -360,6 +367,7 @@ struct TileUnit {
   float* acc = nullptr;
   int64_t stride = 0, part = 0;
   int n_tiles = 0, n_panels = 0, n_blocks = 0;
+  bool is_first = false;  // nothing in acc yet
 };
 
 /// Blocks of 32: a unit is four blocks of two panels and one tile of tokens; sums of block b and panel r in tile 2 b + r of
@@ -378,7 +386,7 @@ struct BlockUnits {
     F32x16 total[kAtOnce][R];
     PHIAL_UNROLL
     for (int i = 0; i < kAtOnce; ++i) PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) total[i][r] = load(unit.acc + (first + i) * unit.stride + r * 16);
+    for (int r = 0; r < R; ++r) total[i][r] = load_unless(unit.is_first, unit.acc + (first + i) * unit.stride + r * 16);
     PHIAL_UNROLL
     for (int b = 0; b < kBlocks; ++b) {
       const int64_t j = unit.part * kBlocks + b;
@@ -446,7 +454,7 @@ struct BlockUnits {
 };
 
 template <class F, class Units, class Panel>
-void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool first,
                     LinesAhead& ahead) {
   constexpr int record_bytes = kTileRows * F::kAct.token_bytes();
   const int n_tiles = (n_tokens + kTileRows - 1) / kTileRows;
@@ -461,6 +469,7 @@ void multiply_units(const Panel* panels, int n_panels, int n_blocks, const std::
         unit.n_tiles = n_tiles - tile < Units::kTokenTiles ? n_tiles - tile : Units::kTokenTiles;
         unit.n_panels = n_panels - r < Units::kPanels ? n_panels - r : Units::kPanels;
         unit.n_blocks = n_blocks;
+        unit.is_first = first && part == 0;
         if (unit.n_tiles == Units::kTokenTiles && unit.n_panels == Units::kPanels)
           Units::template multiply<true>(unit, sums[parity], before, sums[1 - parity], ahead);
         else
@@ -506,10 +515,10 @@ struct TileProducts<F, f16_tiles, SubBlockPanel<kSub, kMin>> {
     else
       fold_scales<F::kOffset>(levels, *reinterpret_cast<Panel*>(panel));
   }
-  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc,
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc, bool first,
                        LinesAhead& ahead) {
     using Numbers = std::conditional_t<kHalves, Halves, TwoBytes>;
-    multiply_groups<Traits, Numbers>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc, ahead);
+    multiply_groups<Traits, Numbers>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc, first, ahead);
   }
 };
 template <class F, bool f16_tiles, int kSub, bool kMin>
@@ -524,9 +533,9 @@ struct TileProducts<F, f16_tiles, FoldedPanel<kSub, kMin>> {
   static void unpack(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) {
     F::unpack(lines, halves, n_blocks, *reinterpret_cast<Panel*>(panel));
   }
-  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc,
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc, bool first,
                        LinesAhead& ahead) {
-    multiply_groups<Traits, OneByte>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc, ahead);
+    multiply_groups<Traits, OneByte>(reinterpret_cast<const Panel*>(panels), n_panels, act, n_tokens, acc, first, ahead);
   }
 };
 /// Tiles take signed levels as well, so that no offset is left for the sums.
@@ -547,9 +556,9 @@ struct TileProducts<F, f16_tiles, BlockPanel<kMin>> {
     const I32x16 minus_offset = splat(static_cast<int32_t>((-F::kOffset & 0xFF) * 0x01010101u));
     for (int line = 0; line < n_blocks * 8; ++line) store_line(p.q[line], add_bytes(load_line(p.q[line]), minus_offset));
   }
-  static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+  static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool first,
                        LinesAhead& ahead) {
-    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc, ahead);
+    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc, first, ahead);
   }
 };
 
@@ -562,6 +571,7 @@ constexpr LinearFormat tile_format() {
     if constexpr (Tiles::kExists) {
       LinearFormat format{D, F::kPack, Tiles::kAct, Tiles::kAct, sizeof(typename Tiles::Panel), Tiles::unpack, Tiles::multiply};
       format.run_blocks = kTileRunBlocks;
+      format.sets_first = true;
       format.enter = tile_configure < F::kGroup == 32 ? 32 : 64 > ;
       format.leave = tile_release;
       return format;
@@ -627,12 +637,17 @@ struct Bf16Tiles {
   }
   /// R panels times T records, whose sums lie in tiles over the chunk: tile 2 t + r.
   template <int R, int T>
-  static void multiply_tiles(const PairPanel* panels, int n_k, const std::byte* record, float* acc, LinesAhead& ahead) {
+  static void multiply_tiles(const PairPanel* panels, int n_k, const std::byte* record, float* acc, bool first,
+                             LinesAhead& ahead) {
     constexpr int record_bytes = kTileRows * kAct.token_bytes(), next = kTileRows * R * 16;
-    tile_load<0>(acc, R * 64);
-    if constexpr (R == 2) tile_load<1>(acc + 16, R * 64);
-    if constexpr (T == 2) tile_load<2>(acc + next, R * 64);
-    if constexpr (R == 2 && T == 2) tile_load<3>(acc + next + 16, R * 64);
+    if (first) {
+      tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
+    } else {
+      tile_load<0>(acc, R * 64);
+      if constexpr (R == 2) tile_load<1>(acc + 16, R * 64);
+      if constexpr (T == 2) tile_load<2>(acc + next, R * 64);
+      if constexpr (R == 2 && T == 2) tile_load<3>(acc + next + 16, R * 64);
+    }
     for (int k = 0; k < n_k; k += 32) {
       tile_load<kActTile>(record + k * (kTileRows * 2), 64);
       tile_load<kWeightTile>(panels[0].q[k / 2], 64);
@@ -659,18 +674,18 @@ struct Bf16Tiles {
     if constexpr (R == 2 && T == 2) tile_store<3>(acc + next + 16, R * 64);
   }
   template <int R>
-  static void multiply_panels(const PairPanel* panels, int n_k, const std::byte* act, int n_tokens, float* acc,
+  static void multiply_panels(const PairPanel* panels, int n_k, const std::byte* act, int n_tokens, float* acc, bool first,
                               LinesAhead& ahead) {
     constexpr int record_bytes = kTileRows * kAct.token_bytes();
     int t = 0;
     for (; t + kTileRows < n_tokens; t += 2 * kTileRows)
-      multiply_tiles<R, 2>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16, ahead);
-    if (t < n_tokens) multiply_tiles<R, 1>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16, ahead);
+      multiply_tiles<R, 2>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16, first, ahead);
+    if (t < n_tokens) multiply_tiles<R, 1>(panels, n_k, act + t / kTileRows * record_bytes, acc + t * R * 16, first, ahead);
   }
-  static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc,
+  static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc, bool first,
                        LinesAhead& ahead) {
     const auto* p = reinterpret_cast<const PairPanel*>(panels);
-    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc, ahead) : multiply_panels<1>(p, n_k, act, n_tokens, acc, ahead);
+    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc, first, ahead) : multiply_panels<1>(p, n_k, act, n_tokens, acc, first, ahead);
   }
   template <int R>
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
@@ -697,9 +712,9 @@ struct F16Tiles {
   static void unpack(const uint8_t*, const uint16_t* halves, int n_k, std::byte* panel) {
     pair_lines(halves, n_k, kPairChunkK / 2, reinterpret_cast<PairPanel*>(panel)->q);
   }
-  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc,
+  static void multiply(const std::byte* panels, int n_panels, int, const std::byte* act, int n_tokens, float* acc, bool first,
                        LinesAhead& ahead) {
-    multiply_groups<Traits, Halves>(reinterpret_cast<const PairPanel*>(panels), n_panels, act, n_tokens, acc, ahead);
+    multiply_groups<Traits, Halves>(reinterpret_cast<const PairPanel*>(panels), n_panels, act, n_tokens, acc, first, ahead);
   }
   template <int R>
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,
@@ -748,6 +763,7 @@ void use_tiles(LinearFormat& format) {
   };
   format.packed_tokens = kTileRows, format.packed_tiles = 1;
   format.run_blocks = kTileRunBlocks / 2;
+  format.sets_first = true;
   format.enter = tile_configure<64>;
   format.leave = tile_release;
 }

@@ -371,7 +371,7 @@ void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, in
 }
 
 template <class F>
-void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool,
               LinesAhead& ahead) {
   using Panel = typename F::Panel;
   using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),

@@ -6,5 +6,6 @@
 #include "backends/cpu/kernels/attention.inl.h"
 
 inline OpKernels op_kernels() {
-  return {rms_norm, add_row, swiglu_row, rope_row, store_k, store_v, attention_split, begin_merge, merge_split, finish_row};
+  return {rms_norm, add_row,         swiglu_row,  finish_blocks, rope_row,  store_k,
+          store_v,  attention_split, begin_merge, merge_split,   finish_row};
 }
