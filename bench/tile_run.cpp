@@ -37,9 +37,10 @@ int run(const std::string& isa, const std::string& name, const std::string& what
   auto* panel_bytes = reinterpret_cast<std::byte*>(panel.data());
   const auto* act = reinterpret_cast<const std::byte*>(record.data());
   auto* acc = reinterpret_cast<float*>(sums.data());
+  LinesAhead ahead;  // none
   for (int i = 0; i < times; ++i) {
     if (what == "unpack") format->unpack(line_bytes, half_words, n_blocks, panel_bytes);
-    if (what == "panel") format->multiply(panel_bytes, 1, n_blocks, act, n_tokens, acc);
+    if (what == "panel") format->multiply(panel_bytes, 1, n_blocks, act, n_tokens, acc, false, ahead);
     if (what == "packed") format->multiply_packed(packed, act, 0, n_tokens, {acc, nullptr});
   }
   return 0;

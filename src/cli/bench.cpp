@@ -289,10 +289,15 @@ void print_rows(const std::vector<Row>& rows, const Limits* limits, const std::s
 int print_limits(int n_threads, const std::string& format) {
   const Limits l = measure_limits(n_threads, 5.0);
   if (format == "json" || format == "jsonl") {
-    nlohmann::ordered_json j = {
-        {"machine", l.machine},           {"n_threads", l.n_threads},   {"int8_vnni_ops", l.int8_vnni_ops},
-        {"int8_amx_ops", l.int8_amx_ops}, {"bf16_flops", l.bf16_flops}, {"bf16_amx_flops", l.bf16_amx_flops},
-        {"f16_amx_flops", l.f16_amx_flops}, {"f32_flops", l.f32_flops},       {"barrier_ns", l.barrier_ns}};
+    nlohmann::ordered_json j = {{"machine", l.machine},
+                                {"n_threads", l.n_threads},
+                                {"int8_vnni_ops", l.int8_vnni_ops},
+                                {"int8_amx_ops", l.int8_amx_ops},
+                                {"bf16_flops", l.bf16_flops},
+                                {"bf16_amx_flops", l.bf16_amx_flops},
+                                {"f16_amx_flops", l.f16_amx_flops},
+                                {"f32_flops", l.f32_flops},
+                                {"barrier_ns", l.barrier_ns}};
     for (const ReadRate& r : l.read)
       j["read"].push_back({{"n_threads", r.n_threads}, {"small_pages", r.small_pages}, {"huge_pages", r.huge_pages}});
     fmt::print("{}\n", j.dump(format == "json" ? 2 : -1));

@@ -1,6 +1,6 @@
 // Matrix products of the CPU backend: every format, instruction set, shape, token and thread count gives the bits of the
-// reference backend (BF16 and F16 weights where activations are rounded too: those of a model here); loading packs without loss of what
-// is multiplied.
+// reference backend (BF16 and F16 weights where activations are rounded too: those of a model here); loading packs without loss
+// of what is multiplied.
 #include <doctest/doctest.h>
 
 #include <algorithm>

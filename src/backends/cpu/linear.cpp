@@ -157,12 +157,12 @@ struct LinearJob {
     const LineEnd line_end = gates             ? (past_caches ? LineEnd::swiglu_past : LineEnd::swiglu)
                              : end == End::add ? LineEnd::add
                                                : (past_caches ? LineEnd::write_past : LineEnd::write);
-    const int64_t apart = blocks[0].sums[1] - blocks[0].sums[0], stride = n_blocks > 1 ? blocks[1].sums[0] - blocks[0].sums[0] : 0;
+    const int64_t apart = blocks[0].sums[1] - blocks[0].sums[0],
+                  stride = n_blocks > 1 ? blocks[1].sums[0] - blocks[0].sums[0] : 0;
     for (int64_t t = 0; t < n; ++t) {
       if (!past_caches) prefetch_row(first_token + t, first_row, n_blocks * block_rows);
       float* const to = out.row(first_token + t) + first_row;
-      if (n_whole > 0)
-        ops.finish_blocks(to, blocks[0].sums[0] + t * blocks[0].sum_stride, apart, stride, n_whole, line_end);
+      if (n_whole > 0) ops.finish_blocks(to, blocks[0].sums[0] + t * blocks[0].sum_stride, apart, stride, n_whole, line_end);
       for (int64_t b = n_whole; b < n_blocks; ++b)
         for (int p = 0; p < blocks[b].n_panels; ++p) {
           const int64_t at = b * block_rows + p * kPanelRows;
@@ -306,7 +306,8 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
         format.multiply(panels, b.n_panels, n_blocks, record, static_cast<int>(n_tokens), b.sums[0], c == 0, ahead);
       } else {
         for (int p = 0; p < b.n_panels; ++p)
-          format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p], c == 0, ahead);
+          format.multiply(panels + p * format.panel_bytes, 1, n_blocks, record, static_cast<int>(n_tokens), b.sums[p], c == 0,
+                          ahead);
       }
       ahead.ask_all();
     };
@@ -323,9 +324,7 @@ void CpuStream::run_linear_block(const LinearJob& job, int64_t first_token, int6
     const auto open = [&](const BlockRun& run) {
       for (int64_t i = 0; i < run.n; ++i) blocks[i] = open_block(run.first + i, i);
     };
-    const auto finish = [&](const BlockRun& run) {
-      job.finish(kernels_.ops, blocks, run.n, run.first, first_token, n_tokens);
-    };
+    const auto finish = [&](const BlockRun& run) { job.finish(kernels_.ops, blocks, run.n, run.first, first_token, n_tokens); };
     if (at.from_packed) {
       for (BlockRun run = next_run(); run.n > 0; run = next_run()) open(run), multiply_packed(blocks[0], run.first), finish(run);
     } else {

@@ -63,8 +63,8 @@ struct ActLayout {
   int n_aux = 0;
   int run = 4;        // bytes of one token's values that lie side by side
   int tile_rows = 0;  // tokens of every record; 0 = up to kTileTokens, as many as there are
-  // One more dword after the others, if sum_values is not 0: whether any sum of that many products with levels in -sum_low..sum_high
-  // may exceed sum_limit.
+  // One more dword after the others, if sum_values is not 0: whether any sum of that many products with levels in
+  // -sum_low..sum_high may exceed sum_limit.
   int sum_values = 0, sum_low = 0, sum_high = 0, sum_limit = 0;
   constexpr int value_bytes() const { return chunk_k * (values == ActValues::f32 ? 4 : values == ActValues::i8 ? 1 : 2); }
   constexpr int token_bytes() const { return value_bytes() + (group == 0 ? 0 : (chunk_k / group + n_aux) * 4); }
@@ -120,8 +120,8 @@ struct LinearFormat {
   void (*unpack)(const uint8_t* lines, const uint16_t* halves, int n_blocks, std::byte* panel) = nullptr;
   /// acc [n_tokens][n_panels * 16] += one chunk: n_panels (1 or 2) panels one after another, times n_tokens tokens; `ahead` is
   /// asked for on the way. first: of a chain; where sets_first, acc then holds nothing yet.
-  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool first,
-                   LinesAhead& ahead) = nullptr;
+  void (*multiply)(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+                   bool first, LinesAhead& ahead) = nullptr;
   /// acc[p] [n_tokens][16] += all blocks of packed panel p times one tile of tokens, without unpacking; the records of the
   /// chunks are chunk_stride bytes apart. nullptr: none.
   void (*multiply_packed)(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int n_tokens,

@@ -32,7 +32,9 @@ inline void tile_load(const void* p, int64_t stride) {
     __builtin_memcpy(t.bytes[tile][row], static_cast<const uint8_t*>(p) + row * stride, t.shapes.row_bytes[tile]);
 }
 template <int tile>
-inline void tile_load_once(const void* p, int64_t stride) { tile_load<tile>(p, stride); }
+inline void tile_load_once(const void* p, int64_t stride) {
+  tile_load<tile>(p, stride);
+}
 template <int tile>
 inline void tile_store(void* p, int64_t stride) {
   const PlainTiles& t = plain_tiles();

@@ -80,8 +80,7 @@ struct Q3_KFormat {
   static constexpr DType kDType = DType::q3_k;
   static constexpr PackLayout kPack{27, 0, 108, 0, -1};
   // Panels hold (q - 4) * scale plus kOffset; packed products use q itself, whose offset is 4 in each sub-block.
-  static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset,
-                       kMaxLevel = 7;
+  static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset, kMaxLevel = 7;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
                              kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;

@@ -6,8 +6,8 @@ struct Q6_KFormat {
   static constexpr DType kDType = DType::q6_k;
   static constexpr PackLayout kPack{52, 0, 208, 0, -1};
   static constexpr int kGroup = act_group(kDType), kMaxWeight = 63, kMaxLevel = kMaxWeight, kMaxScale = 128, kOffset = 32;
-  static constexpr ActLayout kAct = with_word_flag(act_layout(kGroup, ActAux::offset16, kOffset), 16, kOffset,
-                                                          kMaxLevel - kOffset),
+  static constexpr ActLayout kAct =
+                                 with_word_flag(act_layout(kGroup, ActAux::offset16, kOffset), 16, kOffset, kMaxLevel - kOffset),
                              kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;
   using Panel = SubBlockPanel<16, false>;

@@ -155,8 +155,8 @@ constexpr int min_pairs_of(int group) {
   return 0;
 }
 
-/// A unit of K-quants (or f16) is a group of R panels and T tiles of tokens. Its sums stay in tiles until the first products of the next
-/// unit: sum (t R + r) kPlanes + plane. F: the format's traits; Numbers: one of those above.
+/// A unit of K-quants (or f16) is a group of R panels and T tiles of tokens. Its sums stay in tiles until the first products of
+/// the next unit: sum (t R + r) kPlanes + plane. F: the format's traits; Numbers: one of those above.
 template <class F, class Numbers, class Panel, int R, int T>
 struct GroupUnits {
   static_assert(F::kGroup % Numbers::kTileK == 0);
@@ -321,8 +321,8 @@ struct GroupUnits {
       const bool in_runs = may_exceed(act + tile * kRecordBytes);
       for (int r = 0; r < n_panels; r += R)
         for (int part = 0; part < kChunkK / F::kGroup; ++part) {
-          const Unit unit{panels + r, act + tile * kRecordBytes, acc + tile * kTileRows * stride + r * 16, stride, part,
-                          first_chunk && part == 0};
+          const Unit unit{panels + r, act + tile * kRecordBytes, acc + tile * kTileRows * stride + r * 16, stride,
+                          part,       first_chunk && part == 0};
           if constexpr (F::kAct.sum_values != 0)
             if (in_runs) {
               if (has_before) store_sums(sums), finish_all(before, sums);
@@ -556,9 +556,10 @@ struct TileProducts<F, f16_tiles, BlockPanel<kMin>> {
     const I32x16 minus_offset = splat(static_cast<int32_t>((-F::kOffset & 0xFF) * 0x01010101u));
     for (int line = 0; line < n_blocks * 8; ++line) store_line(p.q[line], add_bytes(load_line(p.q[line]), minus_offset));
   }
-  static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool first,
-                       LinesAhead& ahead) {
-    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc, first, ahead);
+  static void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc,
+                       bool first, LinesAhead& ahead) {
+    multiply_units<Traits, BlockUnits<Traits>>(reinterpret_cast<const Panel*>(panels), n_panels, n_blocks, act, n_tokens, acc,
+                                               first, ahead);
   }
 };
 
@@ -685,7 +686,8 @@ struct Bf16Tiles {
   static void multiply(const std::byte* panels, int n_panels, int n_k, const std::byte* act, int n_tokens, float* acc, bool first,
                        LinesAhead& ahead) {
     const auto* p = reinterpret_cast<const PairPanel*>(panels);
-    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc, first, ahead) : multiply_panels<1>(p, n_k, act, n_tokens, acc, first, ahead);
+    n_panels == 2 ? multiply_panels<2>(p, n_k, act, n_tokens, acc, first, ahead)
+                  : multiply_panels<1>(p, n_k, act, n_tokens, acc, first, ahead);
   }
   template <int R>
   static void multiply_packed(const PackedPanels& panels, const std::byte* act, int64_t chunk_stride, int,
@@ -694,8 +696,7 @@ struct Bf16Tiles {
     tile_load<0>(acc[0], 64);
     if constexpr (R == 2) tile_load<1>(acc[1], 64);
     for (int64_t k = 0; k < panels.n_blocks; k += 32)
-      step.template multiply<Bf16Product>(panels, k,
-                                          act + k / kPairChunkK * chunk_stride + k % kPairChunkK * (kTileRows * 2));
+      step.template multiply<Bf16Product>(panels, k, act + k / kPairChunkK * chunk_stride + k % kPairChunkK * (kTileRows * 2));
     tile_store<0>(acc[0], 64);
     if constexpr (R == 2) tile_store<1>(acc[1], 64);
   }

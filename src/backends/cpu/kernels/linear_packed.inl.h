@@ -33,7 +33,7 @@ inline void ask_for_part(const std::byte* lines, int i) {
 /// words: the sums of sub-blocks fit 16 bits, so that one product of words scales and adds one; else that takes three operations.
 template <class F, bool words, int T, int kSub, bool kMin>
 inline void multiply_sub_blocks_as(const PackedChunk& at, const SubBlockScales<kSub, kMin>& scales, const ActRecord<T>& act,
-                                float* acc) {
+                                   float* acc) {
   constexpr int n_levels = F::kLevels, n_steps = kSub / 4, n_rows = 8 / n_steps;
   constexpr int n_outer = kChunkK / 4 / (n_levels * n_steps), group_outer = n_outer * F::kGroup / kChunkK;
   // Sub-blocks of one line, all at once if registers hold their sums, else two, and lines are read again.
@@ -73,8 +73,7 @@ inline void multiply_sub_blocks_as(const PackedChunk& at, const SubBlockScales<k
           const I32x16 loaded = load(scales.scale[first_sub + (first + j) * n_rows]);
           const I32x16 scale = words ? bits_and(loaded, splat(0xFFFF)) : loaded;  // nothing for the sign in the upper word
           PHIAL_UNROLL
-          for (int t = 0; t < T; ++t)
-            sum[t] = words ? dot_words(sum[t], part[j][t], scale) : add(sum[t], mul(part[j][t], scale));
+          for (int t = 0; t < T; ++t) sum[t] = words ? dot_words(sum[t], part[j][t], scale) : add(sum[t], mul(part[j][t], scale));
         }
       }
     }
