@@ -136,7 +136,7 @@ TEST_CASE("reference linear against double") {
 TEST_CASE("fused operations are their parts, on every device") {
   const int64_t n_tokens = 6, n_cols = 256, n_ff = 64;
   const auto x = normal_values(n_tokens * n_cols, 46), norm = normal_values(n_cols, 47), bias = normal_values(2 * n_ff, 48);
-  for (const DType dtype : {DType::f32, DType::f16, DType::q8_0, DType::q4_k, DType::q6_k}) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_k, DType::q6_k}) {
     CAPTURE(format_info(dtype).text);
     const auto gate_up = encoded(dtype, normal_values(2 * n_ff * n_cols, 49)),
                down = encoded(dtype, normal_values(n_ff * n_cols, 50));
@@ -171,8 +171,13 @@ TEST_CASE("fused operations are their parts, on every device") {
     CHECK(equal_bits(parts(reference(), true), want));
     for (Bench* bench : cpu_benches()) {
       INFO(bench->label);
-      CHECK(equal_bits(parts(*bench, false), want));
-      CHECK(equal_bits(parts(*bench, true), want));
+      // Where activations are rounded too the parts have bits of their own (matrix product tests).
+      const auto has = [&](const char* isa) { return bench->label.find(isa) != std::string::npos; };
+      const bool rounds =
+          (dtype == DType::f16 && has("amx_fp16")) || (dtype == DType::bf16 && (has("amx") || has("avx512_bf16")));
+      const auto apart = parts(*bench, false);
+      if (!rounds) CHECK(equal_bits(apart, want));
+      CHECK(equal_bits(parts(*bench, true), apart));
     }
   }
 }

@@ -204,7 +204,9 @@ TEST_CASE("the plan of the CPU takes what its operations take") {
     Workspace real(memory.get(), 64 << 20), counted(nullptr, 1ull << 40);
     const uint64_t taken = run(real, *device->open_stream(real), w);
     const auto stream = device->open_plan_stream(counted);
-    CHECK(run(counted, *stream, planned) == taken);
+    const uint64_t n_planned = run(counted, *stream, planned);
+    CHECK(n_planned >= taken);
+    if (n_tokens < 200) CHECK(n_planned == taken);  // of 200 a part at a time may share splits, which takes more
     CHECK(stream->own_bytes() > 0);
   }
 }
