@@ -135,6 +135,19 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
 }
 inline I32x16 mul_words(I32x16 x, I32x16 y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
 inline I32x16 add_bytes(I32x16 x, I32x16 y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }
+/// Of each byte of `index`, 0 to 3, the byte of the same lane of `table`.
+inline I32x16 lookup_bytes(I32x16 table, I32x16 index) {
+  const __m256i lanes = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404, 0x08080808, 0x0C0C0C0C);
+  return {_mm256_shuffle_epi8(table.a, _mm256_or_si256(index.a, lanes)),
+          _mm256_shuffle_epi8(table.b, _mm256_or_si256(index.b, lanes))};
+}
+inline __m256i add_bytes_where(__m256i v, __m256i bits, __m256i mask, __m256i addend) {
+  return _mm256_add_epi8(v, _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(bits, mask), mask), addend));
+}
+/// v, plus `addend` in the bytes where `bits` has the one bit that `mask` has.
+inline I32x16 add_bytes_where(I32x16 v, I32x16 bits, I32x16 mask, I32x16 addend) {
+  return {add_bytes_where(v.a, bits.a, mask.a, addend.a), add_bytes_where(v.b, bits.b, mask.b, addend.b)};
+}
 /// The four bytes at p in every lane.
 inline I32x16 splat_dword(const void* p) {
   int32_t v;

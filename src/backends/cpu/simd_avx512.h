@@ -105,6 +105,14 @@ inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
 }
 inline I32x16 mul_words(I32x16 a, I32x16 b) { return _mm512_mullo_epi16(a, b); }  // 32 products of 16 bits
 inline I32x16 add_bytes(I32x16 a, I32x16 b) { return _mm512_add_epi8(a, b); }
+/// Of each byte of `index`, 0 to 3, the byte of the same lane of `table`.
+inline I32x16 lookup_bytes(I32x16 table, I32x16 index) {
+  return _mm512_shuffle_epi8(table, _mm512_or_si512(index, _mm512_set4_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0)));
+}
+/// v, plus `addend` in the bytes where `bits` has the one bit that `mask` has.
+inline I32x16 add_bytes_where(I32x16 v, I32x16 bits, I32x16 mask, I32x16 addend) {
+  return _mm512_mask_add_epi8(v, _mm512_test_epi8_mask(bits, mask), v, addend);
+}
 /// The four bytes at p in every lane.
 inline I32x16 splat_dword(const void* p) {
   int32_t v;

@@ -256,6 +256,29 @@ inline I32x16 mul_words(I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(mul_word_pair(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
 }
+/// Of each byte of `index`, 0 to 3, the byte of the same lane of `table`.
+inline I32x16 lookup_bytes(I32x16 table, I32x16 index) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i) {
+    uint32_t lane = 0;
+    for (int b = 0; b < 32; b += 8) lane |= ((uint32_t(table.lane[i]) >> ((uint32_t(index.lane[i]) >> b & 3) * 8)) & 0xFF) << b;
+    r.lane[i] = wrapped(lane);
+  }
+  return r;
+}
+/// v, plus `addend` in the bytes where `bits` has the one bit that `mask` has.
+inline I32x16 add_bytes_where(I32x16 v, I32x16 bits, I32x16 mask, I32x16 addend) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i) {
+    uint32_t lane = 0;
+    for (int b = 0; b < 32; b += 8) {
+      const uint32_t has = uint32_t(bits.lane[i]) >> b & uint32_t(mask.lane[i]) >> b & 0xFF;
+      lane |= (((uint32_t(v.lane[i]) >> b) + (has ? uint32_t(addend.lane[i]) >> b : 0)) & 0xFF) << b;
+    }
+    r.lane[i] = wrapped(lane);
+  }
+  return r;
+}
 inline I32x16 add_bytes(I32x16 x, I32x16 y) {
   I32x16 r;  // carries stop at the top bit of each byte
   PHIAL_LANES(wrapped(((uint32_t(x.lane[i]) & 0x7F7F7F7F) + (uint32_t(y.lane[i]) & 0x7F7F7F7F)) ^

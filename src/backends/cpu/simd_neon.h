@@ -191,6 +191,24 @@ inline int32x4_t add_bytes(int32x4_t x, int32x4_t y) {
 inline I32x16 add_bytes(I32x16 x, I32x16 y) {
   return {add_bytes(x.a, y.a), add_bytes(x.b, y.b), add_bytes(x.c, y.c), add_bytes(x.d, y.d)};
 }
+/// Of each byte of `index`, 0 to 3, the byte of the same lane of `table`.
+inline I32x16 lookup_bytes(I32x16 table, I32x16 index) {
+  constexpr uint32_t kLanes[4] = {0, 0x04040404, 0x08080808, 0x0C0C0C0C};
+  const uint8x16_t lanes = vreinterpretq_u8_u32(vld1q_u32(kLanes));
+  const auto part = [&](int32x4_t t, int32x4_t i) {
+    return vreinterpretq_s32_u8(vqtbl1q_u8(vreinterpretq_u8_s32(t), vorrq_u8(vreinterpretq_u8_s32(i), lanes)));
+  };
+  return {part(table.a, index.a), part(table.b, index.b), part(table.c, index.c), part(table.d, index.d)};
+}
+/// v, plus `addend` in the bytes where `bits` has the one bit that `mask` has.
+inline I32x16 add_bytes_where(I32x16 v, I32x16 bits, I32x16 mask, I32x16 addend) {
+  const auto part = [](int32x4_t x, int32x4_t b, int32x4_t m, int32x4_t y) {
+    const uint8x16_t has = vtstq_u8(vreinterpretq_u8_s32(b), vreinterpretq_u8_s32(m));
+    return vreinterpretq_s32_u8(vaddq_u8(vreinterpretq_u8_s32(x), vandq_u8(has, vreinterpretq_u8_s32(y))));
+  };
+  return {part(v.a, bits.a, mask.a, addend.a), part(v.b, bits.b, mask.b, addend.b), part(v.c, bits.c, mask.c, addend.c),
+          part(v.d, bits.d, mask.d, addend.d)};
+}
 /// The four bytes at p in every lane.
 inline I32x16 splat_dword(const void* p) {
   int32_t v;

@@ -89,13 +89,21 @@ struct Q3_KFormat {
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
     FoldedScales scales;
     unpack_block_scales(lines, halves, scales);
-    set_bases(scales);
+    set_tables(scales);
     store(panel.d, load(scales.d));
     for (int half = 0; half < 2; ++half)
       for (int i = 0; i < 8; ++i) {
+        const LevelLines from = level_lines(lines, half);
+        const I32x16 bits = load_kept(from.bits + i * 64);
         I32x16 w[4];
-        levels(level_lines(lines, half), i, w);
-        for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], scaled(w[j], scales, half * 8 + j * 2 + i / 4));
+        two_bit_levels(from.levels + i * 64, w);
+        PHIAL_UNROLL
+        for (int j = 0; j < 4; ++j) {
+          const int sub_block = half * 8 + j * 2 + i / 4;
+          const I32x16 third = splat(static_cast<int32_t>(0x01010101u << (from.shift + j)));
+          const I32x16 scaled = lookup_bytes(load(scales.table[sub_block]), w[j]);
+          store_line(panel.q[half * 32 + j * 8 + i], add_bytes_where(scaled, bits, third, load(scales.four[sub_block])));
+        }
       }
   }
 
@@ -122,23 +130,22 @@ struct Q3_KFormat {
 
  private:
   using Scales = SubBlockScales<16, false>;
+  // Of (q - 4) * scale + kOffset, q in 0..7, bytes that hold it modulo 256, as the whole fits a byte.
   struct FoldedScales : Scales {
-    int32_t base[16][16];
+    int32_t table[16][16];  // for q of 0..3, in the four bytes of a lane
+    int32_t four[16][16];   // what q's third bit adds: 4 * scale in each byte
   };
-  /// Makes the scales words, and sets what is added to products of scales and levels: kOffset - 4 * scale in each byte.
-  static void set_bases(FoldedScales& scales) {
+  static I32x16 times_4(I32x16 v) { return add_bytes(add_bytes(v, v), add_bytes(v, v)); }
+  static void set_tables(FoldedScales& scales) {
+    const I32x16 offset = splat(static_cast<int32_t>((kOffset & 0xFF) * 0x01010101u));
     for (int i = 0; i < 16; ++i) {
-      const I32x16 base = twice(bits_and(sub(splat(kOffset), shift_left<2>(load(scales.scale[i]))), splat(0xFF)));
-      store(scales.base[i], bits_or(base, shift_left<8>(base)));
+      const I32x16 scale = load(scales.scale[i]);
+      const I32x16 s = lookup_bytes(scale, zero_i32()), minus_s = lookup_bytes(sub(zero_i32(), scale), zero_i32());
+      const I32x16 multiples = add_bytes(bits_and(s, splat(static_cast<int32_t>(0xFF00FF00))),
+                                         bits_and(add_bytes(s, s), splat(static_cast<int32_t>(0xFFFF0000))));
+      store(scales.table[i], add_bytes(multiples, add_bytes(offset, times_4(minus_s))));
+      store(scales.four[i], times_4(s));
     }
-    scales_to_words(scales);
-  }
-  /// (q - 4) * scale + kOffset of each byte, q in 0..7. Modulo 256 is enough, as the sum fits a byte: words times the scale are
-  /// right in their low bytes, and in their high bytes where the low ones were zero.
-  static I32x16 scaled(I32x16 q, const FoldedScales& scales, int64_t sub_block) {
-    const I32x16 low = splat(0x00FF00FF), s = load(scales.scale[sub_block]);
-    const I32x16 odd = mul_words(bits_and(q, splat(static_cast<int32_t>(0xFF00FF00))), s);
-    return add_bytes(bits_select(low, mul_words(q, s), odd), load(scales.base[sub_block]));
   }
 
   static void unpack_block_scales(const uint8_t* lines, const uint16_t* halves, Scales& out) {
