@@ -112,6 +112,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(models):
     c.sendline("What is the capital of France?")
     c.expect("Paris")
     c.sendintr()
+    c.expect(r"\[stopped\]")
     c.expect("> ")
     c.sendeof()
     c.expect(pexpect.EOF)
