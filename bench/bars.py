@@ -75,7 +75,7 @@ OTHER_REASONS = {
     "amx": {
         "prefill_ratio": "llama.cpp multiplies on tiles too; while tiles are used float products and conversions have one of the two vector ports, and the float operations behind "
                          "the tiles' sums (per 256 values, for blocks of 32 per 32) take as long as the products or longer (notes)",
-        "decode_share": "one token is multiplied as with AVX-512; two cores get less of the memory than a plain read does (notes)",
+        "decode_share": "two cores get less of the memory beside their products than a plain read does (notes)",
         "together": "8 tokens are multiplied as with AVX-512, whose 512-bit loads and products run at two thirds of their nominal rate here (notes)",
         "long_share": "the products are faster on tiles, so attention weighs more (notes)",
     },

@@ -101,8 +101,20 @@ def table(head, rows, align="---:"):
     return ["| " + " | ".join(head) + " |", "|---|" + f"{align}|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
-def against_bar(entry, f, measure, text):
+def shown(entry, f, measure, digits=2):
+    """A figure's text; a missed one has as many digits as tell it from its bar."""
+    name, isa, value = entry["type"], kernels(entry), f[measure]
+    scale, unit, digits = (100, "%", 0) if measure.endswith("_share") else (1, "", digits)
+    for n in range(digits, 9):
+        text = f"{value * scale:.{n}f}"
+        if bars.holds(name, measure, value, isa) or not bars.holds(name, measure, float(text) / scale, isa):
+            break
+    return text + unit
+
+
+def against_bar(entry, f, measure, digits=2, note=""):
     """The figure and its bar; a missed one is bold."""
+    text = shown(entry, f, measure, digits) + note
     limit = bars.bar(entry["type"], measure, kernels(entry))
     bar_text = "" if limit is None else f"{limit:.0%}" if measure.endswith("_share") else f"{limit:g}"
     return [text if bars.holds(entry["type"], measure, f[measure], kernels(entry)) else f"**{text}**", bar_text]
@@ -113,16 +125,16 @@ def speed_tables(results, rows):
     text = [f"## Prefill of {n_prompt} tokens", ""]
     lines = []
     for entry, f in rows:
-        line = [f["name"], f"{f['prefill']:.1f}", *against_bar(entry, f, "prefill_share", f"{f['prefill_share']:.0%} {f['unit']}"), f"{f['peer_prefill']:.1f}",
-                f"{f['peer_prefill_share']:.0%}", *against_bar(entry, f, "prefill_ratio", f"{f['prefill_ratio']:.2f}")]
-        line += [f"{f['long']:.1f}", *against_bar(entry, f, "long_share", f"{f['long_share']:.0%}")] if "long" in f else ["", "", ""]
+        line = [f["name"], f"{f['prefill']:.1f}", *against_bar(entry, f, "prefill_share", note=f" {f['unit']}"), f"{f['peer_prefill']:.1f}",
+                f"{f['peer_prefill_share']:.0%}", *against_bar(entry, f, "prefill_ratio")]
+        line += [f"{f['long']:.1f}", *against_bar(entry, f, "long_share")] if "long" in f else ["", "", ""]
         lines.append(line)
     text += table(["type", "tokens/s", "of peak", "bar", "llama.cpp", "of peak", "times as fast", "bar", f"{n_long} tokens, tokens/s", f"of {n_prompt}", "bar"], lines)
     text += ["## Decode", ""]
     lines = []
     for entry, f in rows:
-        lines.append([f["name"], f"{f['decode']:.2f}", f"{f['gb']:.1f}", *against_bar(entry, f, "decode_share", f"{f['decode_share']:.0%}"), f"{f['peer_decode']:.2f}",
-                      *against_bar(entry, f, "decode_ratio", f"{f['decode_ratio']:.2f}"), *against_bar(entry, f, "together", f"{f['together']:.1f}"), f"{f['peer_together']:.1f}"])
+        lines.append([f["name"], f"{f['decode']:.2f}", f"{f['gb']:.1f}", *against_bar(entry, f, "decode_share"), f"{f['peer_decode']:.2f}",
+                      *against_bar(entry, f, "decode_ratio"), *against_bar(entry, f, "together", digits=1), f"{f['peer_together']:.1f}"])
     text += table(["type", "tokens/s", "GB/s", "of read rate", "bar", "llama.cpp", "times as fast", "bar", f"{n_together} together, times one", "bar", "llama.cpp's"], lines)
     return text
 
@@ -130,13 +142,13 @@ def speed_tables(results, rows):
 def start_tables(rows):
     text = ["## Start: warm page cache to the first token", ""]
     text += table(["type", "file, MiB", "seconds", "bar", "llama.cpp", "peak resident, MiB"],
-                  [[f["name"], f"{f['file_mib']:.0f}", *against_bar(entry, f, "first_token", f"{f['first_token']:.2f}"), f"{f['peer_first_token']:.2f}",
+                  [[f["name"], f"{f['file_mib']:.0f}", *against_bar(entry, f, "first_token"), f"{f['peer_first_token']:.2f}",
                     f"{f['resident_mib']:.0f}"] for entry, f in rows])
     quantized = [(entry, f) for entry, f in rows if "quantize" in f]
     if quantized:
         text += ["## Quantizing F16", ""]
         text += table(["to", "Phial, s", "llama.cpp, s", "times as fast", "bar"],
-                      [[f["name"], f"{f['quantize']:.1f}", f"{f['peer_quantize']:.1f}", *against_bar(entry, f, "quantize_ratio", f"{f['quantize_ratio']:.2f}")]
+                      [[f["name"], f"{f['quantize']:.1f}", f"{f['peer_quantize']:.1f}", *against_bar(entry, f, "quantize_ratio")]
                        for entry, f in quantized])
     return text
 
@@ -147,8 +159,7 @@ def missed(rows):
     for entry, f in rows:
         for measure in bars.NAMES:
             if measure in f and not bars.holds(entry["type"], measure, f[measure], kernels(entry)):
-                value = f"{f[measure]:.0%}" if measure.endswith("_share") else f"{f[measure]:.2f}"
-                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure, kernels(entry))), []).append(f"{f['name']} {value}")
+                found.setdefault((bars.NAMES[measure], bars.reason(entry["type"], measure, kernels(entry))), []).append(f"{f['name']} {shown(entry, f, measure)}")
     if not found:
         return []
     return ["## Missed bars", ""] + table(["figure", "types", "why"], [[name, ", ".join(types), why] for (name, why), types in sorted(found.items())], "---")

@@ -134,6 +134,14 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 constexpr DType kFormats[] = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
                               DType::q8_0, DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k};
 
+/// What a tile's product adds to a sum for the 32 values from k on, by product(k, sum) of one.
+template <typename Product>
+float tile_sum(int64_t k, const Product& product) {
+  float even = 0, odd = 0;
+  for (int64_t i = k; i < k + 32; i += 2) even = product(i, even), odd = product(i + 1, odd);
+  return even + odd;
+}
+
 /// A product of BF16 weights and activations rounded to bf16, as docs/numerics.md has it for pairs, or for tiles of 32.
 std::vector<float> bf16_product(const std::vector<std::byte>& bytes, int64_t n_rows, int64_t n_cols, const std::vector<float>& x,
                                 int64_t n_tokens, bool tiles) {
@@ -152,9 +160,7 @@ std::vector<float> bf16_product(const std::vector<std::byte>& bytes, int64_t n_r
           sum = fma_at(k, fma_at(k + 1, sum));
           continue;
         }
-        float even = 0, odd = 0;
-        for (int64_t i = k; i < k + 32; i += 2) even = fma_at(i, even), odd = fma_at(i + 1, odd);
-        sum += even + odd;
+        sum += tile_sum(k, fma_at);
       }
       out.push_back(sum);
     }
@@ -183,11 +189,7 @@ std::vector<float> f16_product(const std::vector<std::byte>& bytes, int64_t n_ro
           return std::fma(f16_to_f32(h), f16_to_f32(f32_to_f16(scaled)), part);
         };
         float chunk = 0;
-        for (int64_t k = begin; k < end; k += 32) {
-          float even = 0, odd = 0;
-          for (int64_t i = k; i < k + 32; i += 2) even = product(i, even), odd = product(i + 1, odd);
-          chunk += even + odd;
-        }
+        for (int64_t k = begin; k < end; k += 32) chunk += tile_sum(k, product);
         sum += std::ldexp(chunk, exponent - 15);
       }
       out.push_back(sum);

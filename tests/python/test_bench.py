@@ -106,6 +106,12 @@ def test_figures_and_missed_bars(bench_module):
     text, _ = bench_module.render(results, "p.svg")
     assert rows_of(text, "Prefill of 512 tokens")["Q4_0"][1:3] == ["2% int8 AMX", ""]
     assert rows_of(text, "Prefill of 512 tokens")["Q4_0 (avx2)"][1:3] == ["6% int8", ""]
+    f16 = entry("F16")
+    f16["limits"][-1].update(int8_amx_ops=8e12, f16_amx_flops=4e12)
+    assert bench_module.figures({"entries": {"a": f16}}, f16)["prefill_share"] == pytest.approx(0.05)  # of f16 tiles
+    for value, text in [(0.696, "69.6%"), (0.69999, "69.999%"), (0.7, "70%"), (0.704, "70%"), (0.66, "66%")]:  # never rounded up to the bar
+        assert bench_module.shown(f16, {"long_share": value}, "long_share") == text
+    assert bench_module.shown(entry("Q4_0"), {"first_token": 1.504}, "first_token") == "1.504"
     assert bars.bar("Q4_K_M", "prefill_ratio", "amx") == 5 and bars.bar("Q6_K", "prefill_ratio", "amx") == bars.bar("Q6_K", "prefill_ratio")
     for e in results["entries"].values():
         e["limits"][-1].update(int8_amx_ops=0)

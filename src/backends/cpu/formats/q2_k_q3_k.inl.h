@@ -1,9 +1,8 @@
 // Q2_K and Q3_K: 16 sub-blocks of 16, 2-bit levels (and a third bit). The scale times the level fits a byte, so it is
 // multiplied in when unpacking. Levels: per half of 128 values 8 lines; bits 2j of line i hold values 32 j + 4 i of the half.
 
-/// Scales as words, which levels are multiplied with.
-template <bool kMin>
-inline void scales_to_words(SubBlockScales<16, kMin>& scales) {
+/// Q2_K's scales as words, which levels are multiplied with.
+inline void scales_to_words(SubBlockScales<16, true>& scales) {
   for (auto& scale : scales.scale) store(scale, twice(load(scale)));
 }
 

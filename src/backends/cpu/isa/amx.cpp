@@ -46,18 +46,14 @@ const KernelTable& amx_fp16_table() {
 }
 
 namespace {
-/// n times four products of tiles of 64 bytes of k, by dot(Sum<i>) into sum i.
-template <int i>
-struct Sum {
-  static constexpr int value = i;
-};
+/// n times four products of tiles of 64 bytes of k, by dot(Count<i>) into sum i.
 template <typename Number, class Dot>
 Number run_tiles(int64_t n, Dot dot) {
   using namespace amx;
   tile_configure<64>();
   tile_zero<kActTile>(), tile_zero<kWeightTile>();
   tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
-  for (; n > 0; --n) dot(Sum<0>()), dot(Sum<1>()), dot(Sum<2>()), dot(Sum<3>());
+  for (; n > 0; --n) dot(Count<0>()), dot(Count<1>()), dot(Count<2>()), dot(Count<3>());
   alignas(64) Number sums[kTileRows][16];
   tile_store<0>(sums, 64);
   tile_release();

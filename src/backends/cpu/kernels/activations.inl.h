@@ -5,13 +5,17 @@ constexpr float kSmallestGroup = 1e-30f;  // docs/numerics.md
 inline void store_integers(int8_t* q, I32x16 v) { store_i8(q, v); }
 inline void store_integers(int16_t* q, I32x16 v) { store_i16(q, v); }
 
+inline float largest_magnitude(const float* x, int n) {
+  F32x16 top = zero_f32();
+  for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
+  return max_lanes(top);
+}
+
 /// ops/numerics.h's quantize_to in lanes: n values as integers of at most `limit`, with room for whole lanes; their scale.
 /// Integers go where store_integers(q + i, lanes) puts them.
 template <typename To>
 inline float quantize_to(float limit, const float* x, int n, To q) {
-  F32x16 top = zero_f32();
-  for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
-  const float amax = max_lanes(top);
+  const float amax = largest_magnitude(x, n);
   const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : limit / amax);
   for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
   return amax / limit;
@@ -31,12 +35,10 @@ inline float quantize_long_group(const float* x, int n, int8_t* q) {
   return top / -kLongGroupSteps;
 }
 
-/// n values as f16, times 2^e that brings the largest magnitude into [2^14, 2^15), so that none overflows and what is small
-/// beside it is still normal; returns 2^-e. Exact powers of two, made of the exponent's bits.
+/// n values as f16, times 2^e that brings the largest magnitude into [2^14, 2^15), so that none overflows and what is up to
+/// 2^28 times smaller keeps all bits; returns 2^-e. Exact powers of two, made of the exponent's bits.
 inline float halves_of(const float* x, int n, uint16_t* halves) {
-  F32x16 top = zero_f32();
-  for (int i = 0; i < n; i += 16) top = max(top, abs(load_first(x + i, n - i)));
-  const float amax = max_lanes(top);
+  const float amax = largest_magnitude(x, n);
   const uint32_t exponent = __builtin_bit_cast(uint32_t, amax) >> 23 & 0xFF;
   const F32x16 factor = splat(amax < kSmallestGroup ? 0.0f : __builtin_bit_cast(float, (127 + 14 + 127 - exponent) << 23));
   for (int i = 0; i < n; i += 16) store_f16(halves + i, mul(load_first(x + i, n - i), factor));

@@ -139,7 +139,7 @@ struct TwoBytes {
 };
 struct Halves {
   static constexpr int kPlanes = 1, kTileK = 32;
-  template <int sum, int act, int weights, int plane>
+  template <int sum, int act, int weights, int plane = 0>
   static void dot() {
     tile_dot_f16<sum, act, weights>();
   }
@@ -589,13 +589,6 @@ struct Bf16Product {
     tile_dot_bf16<sum, act, weights>();
   }
 };
-struct F16Product {
-  template <int sum, int act, int weights>
-  static void dot() {
-    tile_dot_f16<sum, act, weights>();
-  }
-};
-
 /// A step of few tokens: 32 k of R packed panels, paired on the way, or the n_k that are left. The panels share the tiles of
 /// activations, which come from the second-level cache.
 template <int R>
@@ -738,11 +731,11 @@ struct F16Tiles {
       const int64_t chunk = begin / kPairChunkK, end = begin + kPairChunkK < n_k ? begin + kPairChunkK : n_k;
       tile_zero<0>();
       if constexpr (R == 2) tile_zero<1>();
+      const int64_t middle = begin + kPairChunkK / 2 < end ? begin + kPairChunkK / 2 : begin;
       for (int64_t k = begin; k < end; k += 32) {
-        step.template multiply<F16Product>(panels, k, act + chunk * chunk_stride + (k - begin) * (kTileRows * 2));
-        if (k == begin + kPairChunkK / 2 && chunk > 0) finish(chunk - 1);
+        step.template multiply<Halves>(panels, k, act + chunk * chunk_stride + (k - begin) * (kTileRows * 2));
+        if (k == middle && chunk > 0) finish(chunk - 1);
       }
-      if (chunk > 0 && end - begin <= kPairChunkK / 2) finish(chunk - 1);
       tile_store<0>(sums[chunk % 2].tile[0], 64);
       if constexpr (R == 2) tile_store<1>(sums[chunk % 2].tile[1], 64);
     }
