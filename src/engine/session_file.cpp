@@ -18,7 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "session files are little-endian");
 
 constexpr char kMagic[8] = {'P', 'H', 'I', 'A', 'L', 'S', 'E', 'S'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint64_t kBuffer = 1u << 20;
 
 struct Header {

@@ -2,6 +2,8 @@
 // vector kernels repeat these steps lane by lane and give the same bits. No contraction: fma only where written.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -136,9 +138,37 @@ struct ScoreUnit {
       : factor(softcap > 0 ? scale / softcap : scale * kLog2E), cap(softcap > 0 ? softcap * kLog2E : 0) {}
 };
 
-// Attention over an i16 cache: integers small enough that their products' sums over kWordDims dimensions, or a page's slots,
-// stay below 2^31.
-inline constexpr float kMaxWord = 4095, kMaxProbability = 8191;
+// Attention over an i16 cache: integers that f16 holds, so small that f32 holds the sums of their products: of queries and keys
+// (kMaxWord) over kWordDims dimensions, of weights (kWeightUnit) and values (256) over the positions of a page, at most 2^24.
+inline constexpr float kMaxWord = 362;
 inline constexpr int32_t kWordDims = 128;
+inline constexpr float kWeightUnit = 1024;
+
+/// Quantization of values: the scale is a power of two that brings the largest magnitude into [128, 256), and 2^-60 at least.
+/// Its exponent is added to scores, so that weights are in units of the largest contribution and not of the largest
+/// probability, which may be that of a value near zero.
+inline constexpr uint32_t kLeastExponent = 127 - 53, kValueExponent = 7;  // of amax, as floats have it; of the integers
+
+template <typename Int>
+inline float quantize_to_power(const float* x, int64_t n, Int* q) {
+  float amax = 0;
+  for (int64_t i = 0; i < n; ++i) amax = std::fmax(amax, std::fabs(x[i]));
+  const uint32_t field = std::max(std::bit_cast<uint32_t>(amax) >> 23, kLeastExponent) - kValueExponent;
+  const float inverse = std::bit_cast<float>((254 - field) << 23);
+  for (int64_t i = 0; i < n; ++i) q[i] = static_cast<Int>(std::bit_cast<uint32_t>(x[i] * inverse + kRoundToInt));
+  return std::bit_cast<float>(field << 23);
+}
+
+/// kWeightUnit * 2^x for x <= 0: x = n + r, n the nearest integer, |r| <= 1/2, a polynomial in r of degree 3, within 1.1e-4 and
+/// exact at 0, times 2^n, rounded where that is below the normal numbers.
+inline constexpr float kWeightC1 = 0x1.62f5fc00p+9f, kWeightC2 = 0x1.f00c6400p+7f, kWeightC3 = 0x1.c2a1b200p+5f;
+
+inline float attention_weight(float x) {
+  const float n = std::nearbyint(x), r = x - n;
+  float p = std::fma(kWeightC3, r, kWeightC2);
+  p = std::fma(p, r, kWeightC1);
+  p = std::fma(p, r, kWeightUnit);
+  return std::scalbn(p, static_cast<int>(std::fmax(n, -200.0f)));
+}
 
 }  // namespace phial

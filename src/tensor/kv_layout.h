@@ -3,7 +3,8 @@
 //   V page: [kv_head][slot][head_dim]                  (one lane = one dimension)
 // q8_0: int8 values in those orders, blocks of 32 dimensions per (head, slot); scales (f16) follow all values of the page:
 //   K scales [kv_head][slot / 16][head_dim / 32][16 slots], V scales [kv_head][slot][head_dim / 32].
-// i16: 13-bit integers in words, two that are multiplied together side by side, a scale (f32) per (head, slot) after all values:
+// i16: integers of at most 362 (K) or 256 (V) in words, two that are multiplied together side by side, a scale (f32) per (head,
+// slot) after all values:
 //   K page: [kv_head][slot / 16][head_dim / 2][16 slots][2], V page: [kv_head][slot / 2][head_dim][2], scales [kv_head][slot].
 #pragma once
 

@@ -67,11 +67,12 @@ def ppl_json(*args):
     return json.loads(p.stdout)
 
 
-# llama.cpp's activations in Q4_K_M are rounded in other groups than ours: noise of some 5 % in one token's ln p, so that many chunks are needed.
+# llama.cpp's activations in Q4_K_M are rounded in other groups than ours: noise of some 5 % in one token's ln p, so that many chunks are needed. So
+# does Q8_0 on text that the model does not know (8 chunks: with our caches f32, f16, i16 and q8_0 the same weights differ by 0.15 %, 60 chunks: 0.02 %).
 # In Q8_0 it depends on llama.cpp's processor: on AMX the first chunk of 256 tokens is 0.22 % away, elsewhere below 0.2 %.
 @pytest.mark.parametrize("outtype, name, n_chunks, early", [
     ("f16", "phial-tiny-eval.txt", 16, 1e-3), ("q8_0", "phial-tiny-eval.txt", 16, 4e-3), ("q4_k_m", "phial-tiny-eval.txt", 96, 5e-3),
-    ("f16", "wikitext-2-test.txt", 8, 1e-3), ("q8_0", "wikitext-2-test.txt", 8, 4e-3)])
+    ("f16", "wikitext-2-test.txt", 8, 1e-3), ("q8_0", "wikitext-2-test.txt", 48, 5e-3)])
 def test_perplexity_is_llama_cpps(models, outtype, name, n_chunks, early):
     path = text_of(name)
     peer = Peer(models(outtype))

@@ -240,3 +240,5 @@ inline float max_lanes(F32x16 v) {
   const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_max_ss(c, _mm_shuffle_ps(c, c, 1)));
 }
+
+#include "backends/cpu/simd_powers.h"

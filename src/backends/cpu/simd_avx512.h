@@ -40,6 +40,10 @@ inline F32x16 max(F32x16 a, F32x16 b) { return _mm512_max_ps(a, b); }
 inline F32x16 min(F32x16 a, F32x16 b) { return _mm512_min_ps(a, b); }
 inline F32x16 abs(F32x16 a) { return _mm512_abs_ps(a); }
 inline F32x16 round_even(F32x16 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/// a - round_even(a), which is exact.
+inline F32x16 fraction(F32x16 a) { return _mm512_reduce_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+/// a * 2^n for whole n <= 0, rounded once.
+inline F32x16 times_power(F32x16 a, F32x16 n) { return _mm512_scalef_ps(a, n); }
 inline Mask16 less(F32x16 a, F32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 inline F32x16 select(Mask16 m, F32x16 yes, F32x16 no) { return _mm512_mask_blend_ps(m, no, yes); }
 inline Mask16 both(Mask16 a, Mask16 b) { return static_cast<Mask16>(a & b); }
@@ -91,6 +95,8 @@ inline void byte_lines(const I32x16 (&v)[4], I32x16& low, I32x16& high) {
   low = bits_select(low_bytes, a, _mm512_slli_epi16(b, 8));
   high = bits_select(low_bytes, _mm512_srli_epi16(a, 8), b);
 }
+/// 32 words, signed, of two vectors' lanes: words 8 i to 8 i + 3 are lanes 4 i to 4 i + 3 of a, the next four those of b.
+inline I32x16 packed_words(I32x16 a, I32x16 b) { return _mm512_packs_epi32(a, b); }
 template <int N>
 inline I32x16 shift_right_bits(I32x16 a) {
   return _mm512_srli_epi32(a, N);

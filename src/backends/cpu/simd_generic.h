@@ -240,6 +240,15 @@ inline I32x16 bits_select(I32x16 mask, I32x16 yes, I32x16 no) {
   I32x16 r;
   PHIAL_LANES((mask.lane[i] & yes.lane[i]) | (~mask.lane[i] & no.lane[i]));
 }
+inline int32_t word_pair(int32_t low, int32_t high) { return wrapped((uint32_t(low) & 0xFFFF) | uint32_t(high) << 16); }
+inline I32x16 packed_words(I32x16 x, I32x16 y) {
+  I32x16 r;
+  for (int i = 0; i < 16; ++i) {
+    const int32_t* from = (i % 4 < 2 ? x : y).lane + i / 4 * 4 + i % 2 * 2;
+    r.lane[i] = word_pair(from[0], from[1]);
+  }
+  return r;
+}
 template <int N>
 inline I32x16 shift_right_bits(I32x16 x) {
   I32x16 r;
@@ -362,3 +371,5 @@ inline float max_lanes(F32x16 v) {
     for (int i = 0; i < apart; ++i) v.lane[i] = v.lane[i] > v.lane[i + apart] ? v.lane[i] : v.lane[i + apart];
   return v.lane[0];
 }
+
+#include "backends/cpu/simd_powers.h"

@@ -293,3 +293,5 @@ inline float max_lanes(F32x16 v) {
     for (int i = 0; i < apart; ++i) lanes[i] = lanes[i] > lanes[i + apart] ? lanes[i] : lanes[i + apart];
   return lanes[0];
 }
+
+#include "backends/cpu/simd_powers.h"

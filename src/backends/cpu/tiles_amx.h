@@ -48,9 +48,9 @@ template <int sum, int a, int b>
 inline void tile_dot_f16() {
   __asm__ volatile(".byte 0xC4, 0xE2, %c0, 0x5C, %c1" : : "i"((~b & 15) << 3 | 3), "i"(0xC0 | sum << 3 | a));
 }
-/// 32 words below 2048 as f16 (AVX-512 FP16, which every processor with such products has).
+/// 32 signed words of at most 2048 as f16 (AVX-512 FP16, which every processor with such products has).
 inline I32x16 f16_of_words(I32x16 v) {
   I32x16 halves;
-  __asm__("vcvtuw2ph %1, %0" : "=v"(halves) : "v"(v));
+  __asm__("vcvtw2ph %1, %0" : "=v"(halves) : "v"(v));
   return halves;
 }

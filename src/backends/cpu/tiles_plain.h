@@ -88,11 +88,12 @@ template <int sum, int a, int b>
 inline void tile_dot_f16() {
   tile_dot_pairs<sum, a, b>([](uint16_t h) { return f16_value(h); });
 }
-/// 32 words below 2048 as f16.
+/// 32 signed words of at most 2048 as f16.
 inline I32x16 f16_of_words(I32x16 v) {
   for (int32_t& lane : v.lane) {
     const uint32_t words = static_cast<uint32_t>(lane);
-    const uint32_t low = f16_bits(static_cast<float>(words & 0xFFFF)), high = f16_bits(static_cast<float>(words >> 16));
+    const auto half = [](uint32_t word) -> uint32_t { return f16_bits(static_cast<float>(static_cast<int16_t>(word))); };
+    const uint32_t low = half(words & 0xFFFF), high = half(words >> 16);
     lane = static_cast<int32_t>(high << 16 | low);
   }
   return v;

@@ -45,10 +45,11 @@ struct Page {
     return static_cast<float>(at<int8_t>(i)) * f16_to_f32(scale<uint16_t>(head, slot, d));
   }
 
-  void write(int32_t head, int32_t slot, const float* x) const {
+  void write(int32_t head, int32_t slot, const float* x, bool is_key) const {
     if (dtype == DType::i16) {
       std::vector<int16_t> words(head_dim);
-      scale<float>(head, slot, 0) = quantize_to(kMaxWord, x, head_dim, words.data());
+      scale<float>(head, slot, 0) =
+          is_key ? quantize_to(kMaxWord, x, head_dim, words.data()) : quantize_to_power(x, head_dim, words.data());
       for (int32_t d = 0; d < head_dim; ++d) at<int16_t>(layout.index(head_dim, head, slot, d)) = words[d];
     }
     for (int32_t d = 0; d < head_dim; ++d) {
@@ -65,12 +66,17 @@ struct Page {
   }
 };
 
-/// q . k times the unit's factor.
-float product(const float* query, const Page& k, int32_t head, int32_t slot, float factor) {
+/// The exponent of a value's scale in an i16 cache, which is added to its scores, else 0.
+float exponent(const Page& v, int32_t head, int32_t slot) {
+  return v.dtype == DType::i16 ? static_cast<float>(std::ilogb(v.scale<float>(head, slot, 0))) : 0.0f;
+}
+
+/// q . k times the unit's factor, plus the addend.
+float product(const float* query, const Page& k, int32_t head, int32_t slot, float factor, float addend) {
   float dot = 0;
   if (k.dtype != DType::i16) {
     for (int32_t d = 0; d < k.head_dim; ++d) dot = std::fma(query[d], k.read(head, slot, d), dot);
-    return dot * factor;
+    return std::fma(dot, factor, addend);
   }
   std::vector<int16_t> words(k.head_dim);
   const float scale = quantize_to(kMaxWord, query, k.head_dim, words.data());
@@ -79,7 +85,7 @@ float product(const float* query, const Page& k, int32_t head, int32_t slot, flo
     for (int32_t d = begin; d < std::min(begin + kWordDims, k.head_dim); ++d) sum += words[d] * k.word(head, slot, d);
     dot = begin == 0 ? static_cast<float>(sum) : dot + static_cast<float>(sum);
   }
-  return dot * k.scale<float>(head, slot, 0) * (scale * factor);
+  return std::fma(dot * k.scale<float>(head, slot, 0), scale * factor, addend);
 }
 
 /// The running softmax of one head of one token, over one split or over all.
@@ -96,28 +102,23 @@ struct Softmax {
     const float c = exp2_not_positive(max - m), part = exp2_not_positive(top - m);
     LaneSum p_sum;
     float p[kPageTokens] = {};
-    for (int32_t j = 0; j < n; ++j) p[first + j] = exp2_not_positive(s[j] - top);
-    for (int32_t j = 0; j < kPageTokens; ++j) p_sum.lane[j % kLanes] += p[j];
+    for (int32_t j = 0; j < n; ++j) {
+      const bool words = v.dtype == DType::i16;
+      p[first + j] = words ? attention_weight(s[j] - top) : exp2_not_positive(s[j] - top);
+      const float share = words ? std::ldexp(p[first + j], -std::ilogb(v.scale<float>(head, first + j, 0))) : p[first + j];
+      p_sum.lane[(first + j) % kLanes] += share;
+    }
     sum = std::fma(sum, c, p_sum.total() * part);
     max = m;
-    if (v.dtype == DType::i16) return add_words(p, c, part, first, n, v, head);
     for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
       acc[d] *= c;
-      for (int32_t j = first; j < first + n; ++j) acc[d] = std::fma(p[j] * part, v.read(head, j, d), acc[d]);
-    }
-  }
-
-  void add_words(const float* p, float c, float part, int32_t first, int32_t n, const Page& v, int32_t head) {
-    float longest = 0;
-    for (int32_t j = first; j < first + n; ++j) longest = std::max(longest, v.scale<float>(head, j, 0));
-    const float inverse = longest < kSmallestGroup ? 0.0f : kMaxProbability / longest;
-    const float unit = longest / kMaxProbability * part;
-    int64_t words[kPageTokens];
-    for (int32_t j = first; j < first + n; ++j) words[j] = std::lrintf(p[j] * (v.scale<float>(head, j, 0) * inverse));
-    for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
-      int64_t sum = 0;
-      for (int32_t j = first; j < first + n; ++j) sum += words[j] * v.word(head, j, d);
-      acc[d] = std::fma(static_cast<float>(sum), unit, acc[d] * c);
+      if (v.dtype == DType::i16) {
+        int64_t words = 0;
+        for (int32_t j = first; j < first + n; ++j) words += std::lrintf(p[j]) * v.word(head, j, d);
+        acc[d] = std::fma(static_cast<float>(words), part, acc[d]);
+      } else {
+        for (int32_t j = first; j < first + n; ++j) acc[d] = std::fma(p[j] * part, v.read(head, j, d), acc[d]);
+      }
     }
   }
 
@@ -137,8 +138,8 @@ void ReferenceStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const Step
     const int32_t position = step.positions[t], slot = position % kPageTokens;
     const int32_t id = step.page_table[step.sequence_of[t] * step.max_pages + position / kPageTokens];
     for (int32_t h = 0; h < kv.n_kv_heads; ++h) {
-      Page::of(kv, true, id).write(h, slot, k.row(t) + h * kv.head_dim);
-      Page::of(kv, false, id).write(h, slot, v.row(t) + h * kv.head_dim);
+      Page::of(kv, true, id).write(h, slot, k.row(t) + h * kv.head_dim, true);
+      Page::of(kv, false, id).write(h, slot, v.row(t) + h * kv.head_dim, false);
     }
   }
 }
@@ -160,15 +161,16 @@ void ReferenceStream::attention(Tensor out, Tensor q, const KvLayer& kv, const A
           total.merge(split);
           split = Softmax(head_dim);
         }
-        const Page k_page = Page::of(kv, true, pages[tile]);
+        const Page k_page = Page::of(kv, true, pages[tile]), v_page = Page::of(kv, false, pages[tile]);
         const int32_t begin = std::max(0, first_seen - tile * kPageTokens);
         const int32_t end = std::min(kPageTokens, position - tile * kPageTokens + 1);
         float s[kPageTokens];
         for (int32_t j = begin; j < end; ++j) {
-          const float x = product(query, k_page, kv_head, j, unit.factor);
-          s[j - begin] = unit.cap > 0 ? unit.cap * tanh_f32(x) : x;
+          const float e = exponent(v_page, kv_head, j);
+          const float x = product(query, k_page, kv_head, j, unit.factor, unit.cap > 0 ? 0.0f : e);
+          s[j - begin] = unit.cap > 0 ? std::fma(unit.cap, tanh_f32(x), e) : x;
         }
-        split.add_tile(s, begin, end - begin, Page::of(kv, false, pages[tile]), kv_head);
+        split.add_tile(s, begin, end - begin, v_page, kv_head);
       }
       total.merge(split);
       for (int32_t d = 0; d < head_dim; ++d) out.row(t)[h * head_dim + d] = total.acc[d] / total.sum;

@@ -21,6 +21,15 @@ inline float quantize_to(float limit, const float* x, int n, To q) {
   return amax / limit;
 }
 
+/// ops/numerics.h's quantize_to_power in lanes.
+inline float quantize_to_power(const float* x, int n, int16_t* q) {
+  const uint32_t exponent = __builtin_bit_cast(uint32_t, largest_magnitude(x, n)) >> 23;
+  const uint32_t field = (exponent > kLeastExponent ? exponent : kLeastExponent) - kValueExponent;
+  const F32x16 inverse = splat(__builtin_bit_cast(float, (254 - field) << 23));
+  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
+  return __builtin_bit_cast(float, field << 23);
+}
+
 /// ops/numerics.h's quantize_long_group in lanes.
 inline float quantize_long_group(const float* x, int n, int8_t* q) {
   F32x16 high = zero_f32(), low = zero_f32();  // low: the largest of what is below zero, without its sign

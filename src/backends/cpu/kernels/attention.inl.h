@@ -92,16 +92,15 @@ struct QueryBlock {
   const float* const* queries;
   const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
   const float* factor;         // of each query: of its sums, to scores in their unit
+  const float* addend;         // of each slot, to scores before a softcap
   int n;
-  int begin[kBlockRows] = {}, end[kBlockRows] = {};  // visible slots
-  bool whole;                                        // all queries see all slots
-  alignas(64) float s[kBlockRows][kTile];            // scores, then what values are multiplied by
-  alignas(64) float top[kBlockRows];                 // the highest score
-  alignas(64) float carry[kBlockRows];               // 2^(old maximum - new maximum)
-  alignas(64) float part[kBlockRows];                // 2^(top - new maximum)
-  alignas(64) int16_t weight[kBlockQueries][kTile];  // of an i16 cache: probabilities times scales, as integers
-  alignas(64) float inverse[kBlockRows];             // what these are of, when not all slots are seen
-  alignas(64) float weight_scale[kBlockRows];
+  int begin[kBlockRows] = {}, end[kBlockRows] = {};                              // visible slots
+  bool whole;                                                                    // all queries see all slots
+  alignas(64) float s[kBlockRows][kTile];                                        // scores, then what values are multiplied by
+  alignas(64) float top[kBlockRows];                                             // the highest score
+  alignas(64) float carry[kBlockRows];                                           // 2^(old maximum - new maximum)
+  alignas(64) float part[kBlockRows];                                            // 2^(top - new maximum)
+  alignas(64) int16_t weight[kBlockQueries][kTile];                              // of an i16 cache's values, as integers
   alignas(64) float row_top[kBlockRows][16] = {}, row_sum[kBlockRows][16] = {};  // lanes that rows are to be reduced from
 };
 
@@ -127,7 +126,8 @@ inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
     }
   }
   for (int i = 0; i < kQueries; ++i)
-    for (int g = 0; g < kGroups; ++g) store(&block.s[i][(group + g) * 16], mul(acc[i][g], splat(block.factor[i])));
+    for (int g = 0; g < kGroups; ++g)
+      store(&block.s[i][(group + g) * 16], fma(acc[i][g], splat(block.factor[i]), load(block.addend + (group + g) * 16)));
 }
 
 struct KeysI16 {
@@ -141,7 +141,6 @@ struct KeysI16 {
 };
 struct ValuesI16 {
   const int16_t* p;
-  const float* scales;
   int32_t head_dim;
   const int32_t* pairs(int j, int32_t d) const {
     return reinterpret_cast<const int32_t*>(p) + static_cast<int64_t>(j / 2) * head_dim + d;
@@ -174,19 +173,19 @@ __attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& ke
     const bool last = end == keys.head_dim;
     PHIAL_UNROLL
     for (int g = 0; g < kGroups; ++g) {
-      const F32x16 scale = load(keys.scales + (group + g) * 16);
+      const F32x16 scale = load(keys.scales + (group + g) * 16), addend = load(block.addend + (group + g) * 16);
       PHIAL_UNROLL
       for (int i = 0; i < kQueries; ++i) {
         float* const to = &block.s[i][(group + g) * 16];
         F32x16 value = to_f32(sum[i][g]);
         if (begin > 0) value = add(load(to), value);
-        store(to, last ? mul(mul(value, scale), splat(block.factor[i])) : value);
+        store(to, last ? fma(mul(value, scale), splat(block.factor[i]), addend) : value);
       }
     }
   }
 }
 
-/// acc_d = acc_d * carry + scale * sum of weight_j v_jd over the page's slots [begin, end), two at a time.
+/// acc_d = acc_d * carry + part * sum of weight_j v_jd over the page's slots [begin, end), two at a time.
 template <int kQueries, int kVectors>
 __attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride,
                                          int begin, int end, int32_t d) {
@@ -209,11 +208,11 @@ __attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI1
   }
   PHIAL_UNROLL
   for (int i = 0; i < kQueries; ++i) {
-    const F32x16 carry = splat(block.carry[i]), scale = splat(block.weight_scale[i]);
+    const F32x16 carry = splat(block.carry[i]), part = splat(block.part[i]);
     PHIAL_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       float* const acc = acc_row + i * stride + d + 16 * v;
-      store(acc, fma(to_f32(sum[i][v]), scale, mul(load(acc), carry)));
+      store(acc, fma(to_f32(sum[i][v]), part, mul(load(acc), carry)));
     }
   }
 }
@@ -298,32 +297,36 @@ struct RunningSoftmax {
   }
 };
 
-/// What a page whose slots are all seen multiplies probabilities by to make integers of an i16 cache's weights.
-struct SlotGains {
-  alignas(64) float gain[kTile] = {};
-  float unit = 0;
+/// The scales of a page's values in an i16 cache: their exponents and their inverses. Zeros of another cache.
+struct SlotPowers {
+  alignas(64) float exponent[kTile] = {}, inverse[kTile] = {};
 
   void set(const float* scales) {
-    F32x16 longest = zero_f32();
-    for (int v = 0; v < kTileVectors; ++v) longest = max(longest, load(scales + 16 * v));
-    const float top = max_lanes(longest), inverse = top < kSmallestGroup ? 0.0f : kMaxProbability / top;
-    unit = top / kMaxProbability;
-    for (int v = 0; v < kTileVectors; ++v) store(gain + 16 * v, mul(load(scales + 16 * v), splat(inverse)));
+    for (int i = 0; i < kTile; i += 16) {
+      const I32x16 field = shift_right_bits<23>(as_i32(load(scales + i)));
+      store(exponent + i, to_f32(sub(field, splat(127))));
+      store(inverse + i, as_f32(shift_left<23>(sub(splat(254), field))));
+    }
   }
 };
+/// What is added to scores before a softcap: with one, the exponents are added after it.
+inline const float* score_addend(const SlotPowers& powers, const ScoreUnit& unit) {
+  alignas(64) static constexpr float kZeros[kTile] = {};
+  return unit.cap > 0 ? kZeros : powers.exponent;
+}
 
 // The softmax of a block in passes over its rows, so that what a row is reduced to is had for all rows together.
 
 /// The highest score of each row, after the softcap; those of keys not seen become -infinity.
 template <bool whole>
-inline void row_tops(QueryBlock& block, float cap) {
+inline void row_tops(QueryBlock& block, float cap, const SlotPowers& powers) {
   for (int i = 0; i < block.n; ++i) {
     F32x16 highest = splat(-__builtin_inff());
     if (whole || block.begin[i] < block.end[i]) {
       PHIAL_UNROLL
       for (int v = 0; v < kTileVectors; ++v) {
         F32x16 x = load(&block.s[i][16 * v]);
-        if (cap > 0) x = mul(splat(cap), tanh(x));
+        if (cap > 0) x = fma(splat(cap), tanh(x), load(powers.exponent + 16 * v));
         if constexpr (!whole) x = where_visible(x, splat(-__builtin_inff()), v, block.begin[i], block.end[i]);
         highest = max(highest, x);
         if (!whole || cap > 0) store(&block.s[i][16 * v], x);
@@ -366,8 +369,9 @@ inline void row_probabilities(QueryBlock& block, int i, F32x16 (&p)[kTileVectors
 
 /// Scores to what float values are multiplied by.
 template <bool whole>
-inline void float_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row) {
-  row_tops<whole>(block, task.unit.cap);
+inline void float_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row,
+                          const SlotPowers& powers) {
+  row_tops<whole>(block, task.unit.cap, powers);
   move_max(block, running, row);
   for (int i = 0; i < block.n; ++i) {
     F32x16 p[kTileVectors];
@@ -378,50 +382,31 @@ inline void float_weights(QueryBlock& block, const AttentionTask& task, RunningS
   move_sum(block, running, row);
 }
 
-/// The unit of each row's integers: of the page's gains, or of the scales of the slots that the row sees.
+/// Row i's weights of an i16 cache's values, 0 for keys not seen; leaves the lanes of what they add to the sum.
 template <bool whole>
-inline void set_weight_units(QueryBlock& block, const float* scales, const SlotGains& gains) {
-  F32x16 unit;
-  if constexpr (whole) {
-    unit = splat(gains.unit);
-  } else {
-    for (int i = 0; i < block.n; ++i) {
-      F32x16 longest = zero_f32();
-      PHIAL_UNROLL
-      for (int v = 0; v < kTileVectors; ++v)
-        longest = max(longest, where_visible(load(scales + 16 * v), zero_f32(), v, block.begin[i], block.end[i]));
-      store(block.row_top[i], longest);
-    }
-    const F32x16 top = max_of_rows(block.row_top, block.n);
-    store(block.inverse, select(less(top, splat(kSmallestGroup)), zero_f32(), div(splat(kMaxProbability), top)));
-    unit = div(top, splat(kMaxProbability));
-  }
-  store(block.weight_scale, mul(unit, load(block.part)));
-}
-/// Row i's weights of an i16 cache's values.
-template <bool whole>
-inline void row_words(QueryBlock& block, int i, const float* scales, const SlotGains& gains, I32x16 (&words)[kTileVectors]) {
-  F32x16 p[kTileVectors];
-  row_probabilities<whole>(block, i, p);
+inline void row_words(QueryBlock& block, int i, const SlotPowers& powers, I32x16 (&words)[kTileVectors]) {
+  F32x16 total = zero_f32();
   PHIAL_UNROLL
   for (int v = 0; v < kTileVectors; ++v) {
-    F32x16 gain;
-    if constexpr (whole)
-      gain = load(gains.gain + 16 * v);
-    else
-      gain = where_visible(mul(load(scales + 16 * v), splat(block.inverse[i])), zero_f32(), v, block.begin[i], block.end[i]);
-    words[v] = to_i32(mul(p[v], gain));
+    F32x16 weight = attention_weight(sub(load(&block.s[i][16 * v]), splat(block.top[i]))),
+           inverse = load(powers.inverse + 16 * v);
+    if constexpr (!whole) {
+      weight = where_visible(weight, zero_f32(), v, block.begin[i], block.end[i]);
+      inverse = where_visible(inverse, zero_f32(), v, block.begin[i], block.end[i]);
+    }
+    total = fma(weight, inverse, total);
+    words[v] = to_i32(weight);
   }
+  store(block.row_sum[i], total);
 }
 template <bool whole>
-inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row, const float* scales,
-                         const SlotGains& gains) {
-  row_tops<whole>(block, task.unit.cap);
+inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row,
+                         const SlotPowers& powers) {
+  row_tops<whole>(block, task.unit.cap, powers);
   move_max(block, running, row);
-  set_weight_units<whole>(block, scales, gains);
   for (int i = 0; i < block.n; ++i) {
     I32x16 words[kTileVectors];
-    row_words<whole>(block, i, scales, gains, words);
+    row_words<whole>(block, i, powers, words);
     PHIAL_UNROLL
     for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
   }
@@ -532,7 +517,8 @@ inline void attention_split(const AttentionTask& task) {
   float factor[kMaxQueries];
   for (int i = 0; i < task.n_queries; ++i) factor[i] = task.unit.factor;
   QueryBlock block;
-  SlotGains gains;
+  SlotPowers powers;
+  block.addend = score_addend(powers, task.unit);
   const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
   const auto block_size = [&](int b, int row) { return (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b); };
   if (kv.k_dtype == DType::i16) {
@@ -548,8 +534,7 @@ inline void attention_split(const AttentionTask& task) {
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
     const std::byte* k_page = kv.k + task.pages[tile] * k_bytes;
     const std::byte* v_page = kv.v + task.pages[tile] * v_bytes;
-    const float* const slot_scales = reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head));
-    if (kv.v_dtype == DType::i16) gains.set(slot_scales);
+    if (kv.v_dtype == DType::i16) powers.set(reinterpret_cast<const float*>(v_page + slot_scales_at(kv, task.kv_head)));
     if (kv.v_dtype == DType::q8_0) {
       const uint16_t* from = reinterpret_cast<const uint16_t*>(v_page + page_values) + scales_at;
       for (int i = 0; i < kTile * head_dim / kScaleBlock; i += 16) store(v_scales + i, load_f16(from + i));
@@ -585,10 +570,11 @@ inline void attention_split(const AttentionTask& task) {
                         first_group, end_group);
         }
         if (kv.v_dtype != DType::i16)
-          block.whole ? float_weights<true>(block, task, running, row) : float_weights<false>(block, task, running, row);
+          block.whole ? float_weights<true>(block, task, running, row, powers)
+                      : float_weights<false>(block, task, running, row, powers);
         else
-          block.whole ? word_weights<true>(block, task, running, row, slot_scales, gains)
-                      : word_weights<false>(block, task, running, row, slot_scales, gains);
+          block.whole ? word_weights<true>(block, task, running, row, powers)
+                      : word_weights<false>(block, task, running, row, powers);
         if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
         switch (kv.v_dtype) {  // the cache formats
           case DType::f32:
@@ -598,8 +584,7 @@ inline void attention_split(const AttentionTask& task) {
             values_with(block, ValuesF16{reinterpret_cast<const uint16_t*>(v_page) + head_at, head_dim}, state, row);
             break;
           case DType::i16:
-            values_with(block, ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at, slot_scales, head_dim}, state, row,
-                        first, end);
+            values_with(block, ValuesI16{reinterpret_cast<const int16_t*>(v_page) + head_at, head_dim}, state, row, first, end);
             break;
           default:
             values_with(block, ValuesQ8{reinterpret_cast<const int8_t*>(v_page) + head_at, v_scales, head_dim}, state, row);

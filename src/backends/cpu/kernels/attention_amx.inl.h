@@ -1,18 +1,20 @@
-// Attention over an i16 cache on AMX tiles, for many queries: the 13-bit integers as two planes of bytes (low unsigned, high
-// signed), four products, the same exact sums as those of words. Four bytes of a tile's row lie in the order 0, 2, 1, 3 of the
-// values, which puts two lines of pairs together with one select a plane; queries and weights are put in that order too.
+// Attention over an i16 cache on AMX tiles, for many queries. Tiles hold no words, so integers go in parts whose products have
+// exact sums, the same as those of words: ByteTiles' two planes of bytes everywhere, HalfTiles' f16 where tiles multiply these.
 
-constexpr int kTileQueries = kTileRows;       // of a block
+constexpr int kTileQueries = kTileRows;  // of a block
+constexpr int kMostBlocks = kMaxQueries / kTileQueries;
 constexpr int kTileLeastQueries = 12;         // below, words are faster
 constexpr int32_t kTileMostDims = kWordDims;  // of a head: one run of integers
-constexpr int kTileDims = 64, kTileBytes = 1024;
-static_assert(kPageTokens == kTileDims);  // a page is one tile of keys in the products with values
 
-/// Sixteen integers of a row of a tile, in two planes; `at` counts values.
+/// A tile, and the sums of products in one.
+using Tile = uint8_t[kTileRows][64];
+using TileSums = int32_t[kTileRows][16];
+
+/// Sixteen integers of a row of a tile, in two planes of bytes; `at` counts values.
 struct BytePlanes {
   uint8_t *low, *high;
   BytePlanes operator+(int64_t at) const {
-    const int64_t to = at / kTileDims * kTileBytes + at % kTileDims;
+    const int64_t to = at / 64 * static_cast<int64_t>(sizeof(Tile)) + at % 64;
     return {low + to, high + to};
   }
 };
@@ -21,41 +23,175 @@ inline void store_integers(BytePlanes to, I32x16 v) {
   store_i8(reinterpret_cast<int8_t*>(to.low), v);
   store_i8(reinterpret_cast<int8_t*>(to.high), shift_right<8>(v));
 }
-/// Two lines of pairs of words to a line of each plane.
-inline void split_pairs(const int32_t* first, const int32_t* second, uint8_t* low, uint8_t* high) {
-  const I32x16 low_bytes = splat(0x00FF00FF), a = load(first), b = load(second);
-  store_line(low, bits_select(low_bytes, a, shift_left<8>(b)));
-  store_line(high, bits_select(low_bytes, shift_right_bits<8>(a), b));
-}
 
-using Tile = uint8_t[kTileRows][64];
-using PlaneSums = int32_t[3][kTileRows][16];  // low x low, the mixed products, high x high
-
-/// What one task keeps in tiles' form: the queries, and one head of a page. kSteps: tiles of a row of queries or keys.
+/// Integers as two planes of bytes, the low one unsigned, the high one signed: four products. Four bytes of a tile's row lie in
+/// the order 0, 2, 1, 3 of the values, which puts two lines of pairs together with one select a plane; queries and weights are
+/// put in that order too. kSteps: tiles of a row of queries or keys.
 template <int kSteps>
-struct alignas(64) AttentionTiles {
-  Tile queries[kMaxQueries / kTileQueries][2][kSteps];
-  Tile keys[kTileVectors][2][kSteps];       // 16 keys each
-  Tile values[kSteps * kTileDims / 16][2];  // 16 dimensions each
-  Tile weights[2][2];                       // of a block and of the one before
-  PlaneSums score_sums[2][2];               // of a pair of groups of keys and of the one before
-  PlaneSums value_sums[2];                  // of a group of dimensions and of the one before
+struct alignas(64) ByteTiles {
+  static constexpr int kDims = 64;                // of a tile
+  static constexpr int kSums = 3;                 // low x low, the mixed products, high x high
+  static constexpr int kKeyGroups = 2;            // of 16 keys that are multiplied at once
+  static constexpr int kScoreUnits = 4 * kSteps;  // in which that is done
+  static constexpr int kGroups = 1;               // of 16 dimensions of values that are multiplied at once
+  static_assert(kPageTokens == kDims);            // a page is one tile of keys in the products with values
+
+  Tile queries[kMostBlocks][2][kSteps];
+  Tile keys[kTileVectors][2][kSteps];   // 16 keys each
+  Tile values[kSteps * kDims / 16][2];  // 16 dimensions each
+  Tile weights[2][2];                   // of a block and of the one before
+
+  static F32x16 whole_sum(const TileSums (&sums)[kSums], int row) {
+    const I32x16 upper = add(load(sums[1][row]), times_256(load(sums[2][row])));
+    return to_f32(add(load(sums[0][row]), times_256(upper)));
+  }
+
+  float put_query(int block, int row, const float* query, int32_t head_dim) {
+    return quantize_to(kMaxWord, query, head_dim, BytePlanes{queries[block][0][0][row], queries[block][1][0][row]});
+  }
+  void put_weights(int turn, int row, const I32x16 (&words)[kTileVectors]) {
+    I32x16 low, high;
+    byte_lines(words, low, high);
+    store_line(weights[turn][0][row], low);
+    store_line(weights[turn][1][row], high);
+  }
+
+  /// Two lines of pairs of words to a line of each plane.
+  static void split_pairs(const int32_t* first, const int32_t* second, uint8_t* low, uint8_t* high) {
+    const I32x16 low_bytes = splat(0x00FF00FF), a = load(first), b = load(second);
+    store_line(low, bits_select(low_bytes, a, shift_left<8>(b)));
+    store_line(high, bits_select(low_bytes, shift_right_bits<8>(a), b));
+  }
+  void unpack_keys(const KeysI16& from) {
+    for (int g = 0; g < kTileVectors; ++g)
+      for (int32_t d = 0; d < from.head_dim; d += 4) {
+        const int step = d / kDims, line = d % kDims / 4;
+        split_pairs(from.pairs(g, d), from.pairs(g, d + 2), keys[g][0][step][line], keys[g][1][step][line]);
+      }
+  }
+  void unpack_values(const ValuesI16& from) {
+    for (int j = 0; j < kPageTokens / 2; j += 2) {
+      const int line = j % 16 / 4 * 4 + j / 16 * 2 + j % 4 / 2;  // where byte_lines puts slots j, j + 32, j + 1, j + 33
+      for (int32_t d = 0; d < from.head_dim; d += 16)
+        split_pairs(from.pairs(j, d), from.pairs(j + 32, d), values[d / 16][0][line], values[d / 16][1][line]);
+    }
+  }
+
+  /// A unit of the products of a block with a pair of groups of keys, a plane of the queries with a plane of the keys. Sums of
+  /// the first group are in tiles 0 to 2, of the second in 3 to 5.
+  template <int kUnit>
+  [[gnu::always_inline]] void multiply_scores(int block, int turn) const {
+    constexpr int step = kUnit / 4, query_plane = kUnit % 4 / 2, key_plane = kUnit % 2, sum = query_plane + key_plane;
+    if constexpr (key_plane == 0) tile_load<6>(queries[block][query_plane][step], 64);
+    tile_load<7>(keys[2 * turn][key_plane][step], 64);
+    tile_dot<sum, 6, 7, query_plane == 1, key_plane == 1>();
+    tile_load<7>(keys[2 * turn + 1][key_plane][step], 64);
+    tile_dot<kSums + sum, 6, 7, query_plane == 1, key_plane == 1>();
+  }
+  /// The weights of a block, which stay in tiles 6 and 7, with a group of dimensions; sums in tiles 0 to 2.
+  void begin_values(int turn) const {
+    tile_load<6>(weights[turn][0], 64);
+    tile_load<7>(weights[turn][1], 64);
+  }
+  [[gnu::always_inline]] void multiply_values(int group) const {
+    tile_load<3>(values[group][0], 64);
+    tile_dot<0, 6, 3, false, false>();
+    tile_dot<1, 7, 3, true, false>();
+    tile_load<4>(values[group][1], 64);
+    tile_dot<1, 6, 4, false, true>();
+    tile_dot<2, 7, 4, true, true>();
+  }
 };
 
-template <int first>
-inline void zero_planes() {
-  tile_zero<first>(), tile_zero<first + 1>(), tile_zero<first + 2>();
+/// Integers as f16: one product, whose f32 sums are exact. kSteps as there.
+template <int kSteps>
+struct alignas(64) HalfTiles {
+  static constexpr int kDims = 32;
+  static constexpr int kSums = 1;
+  static constexpr int kKeyGroups = kTileVectors;
+  static constexpr int kScoreUnits = 2 * kSteps;
+  static constexpr int kGroups = 2;
+  static constexpr int kSlotSteps = kPageTokens / kDims;
+
+  Tile queries[kMostBlocks][kSteps];
+  Tile keys[kTileVectors][kSteps];                     // 16 keys each
+  Tile values[(kSteps * kDims / 16 + 1)][kSlotSteps];  // 16 dimensions each, and room to read on after an odd number of them
+  Tile weights[2][kSlotSteps];                         // of a block and of the one before
+
+  static F32x16 whole_sum(const TileSums (&sums)[kSums], int row) { return as_f32(load(sums[0][row])); }
+
+  float put_query(int block, int row, const float* query, int32_t head_dim) {
+    alignas(64) int16_t words[kSteps * kDims] = {};
+    const float scale = quantize_to(kMaxWord, query, head_dim, words);
+    for (int step = 0; step < kSteps; ++step)
+      store_line(queries[block][step][row], f16_of_words(load_line(reinterpret_cast<const uint8_t*>(words + step * kDims))));
+    return scale;
+  }
+  void put_weights(int turn, int row, const I32x16 (&words)[kTileVectors]) {
+    PHIAL_UNROLL
+    for (int step = 0; step < kSlotSteps; ++step)
+      store_line(weights[turn][step][row], f16_of_words(packed_words(words[2 * step], words[2 * step + 1])));
+  }
+
+  void unpack_keys(const KeysI16& from) {
+    for (int g = 0; g < kTileVectors; ++g)
+      for (int32_t d = 0; d < from.head_dim; d += 2)
+        store_line(keys[g][d / kDims][d % kDims / 2], f16_of_words(load(from.pairs(g, d))));
+  }
+  void unpack_values(const ValuesI16& from) {
+    for (int j = 0; j < kPageTokens / 2; ++j) {
+      const int line = j % 8 / 2 * 4 + j / 8 % 2 * 2 + j % 2;  // where packed_words puts slots 2 j and 2 j + 1
+      for (int32_t d = 0; d < from.head_dim; d += 16)
+        store_line(values[d / 16][j / 16][line], f16_of_words(load(from.pairs(2 * j, d))));
+    }
+  }
+
+  /// As ByteTiles', all four groups of keys, two a unit; sums in tiles 0 to 3.
+  template <int kUnit>
+  [[gnu::always_inline]] void multiply_scores(int block, int) const {
+    constexpr int step = kUnit / 2, group = kUnit % 2 * 2;
+    if constexpr (group == 0) tile_load<4>(queries[block][step], 64);
+    tile_load<6>(keys[group][step], 64);
+    tile_dot_f16<group, 4, 6>();
+    tile_load<7>(keys[group + 1][step], 64);
+    tile_dot_f16<group + 1, 4, 7>();
+  }
+  /// Two groups of dimensions; sums in tiles 0 and 1. Of the second of an odd number of groups nobody reads the sums.
+  void begin_values(int turn) const {
+    static_assert(kSlotSteps == 2);
+    tile_load<4>(weights[turn][0], 64);
+    tile_load<5>(weights[turn][1], 64);
+  }
+  [[gnu::always_inline]] void multiply_values(int group) const {
+    tile_load<6>(values[group][0], 64);
+    tile_dot_f16<0, 4, 6>();
+    tile_load<7>(values[group + 1][0], 64);
+    tile_dot_f16<1, 4, 7>();
+    tile_load<6>(values[group][1], 64);
+    tile_dot_f16<0, 5, 6>();
+    tile_load<7>(values[group + 1][1], 64);
+    tile_dot_f16<1, 5, 7>();
+  }
+};
+
+template <int n, int first = 0>
+inline void zero_tiles() {
+  if constexpr (first < n) tile_zero<first>(), zero_tiles<n, first + 1>();
 }
-template <int first>
-inline void store_planes(PlaneSums& sums) {
-  tile_store<first>(sums[0], 64);
-  tile_store<first + 1>(sums[1], 64);
-  tile_store<first + 2>(sums[2], 64);
+/// Tiles 0, 1, ... to the sums of kGroups groups.
+template <int kGroups, int kSums, int i = 0>
+inline void store_tiles(TileSums (&sums)[kGroups][kSums]) {
+  if constexpr (i < kGroups * kSums) {
+    tile_store<i>(sums[i / kSums][i % kSums], 64);
+    store_tiles<kGroups, kSums, i + 1>(sums);
+  }
 }
-inline F32x16 whole_sum(const PlaneSums& sums, int row) {
-  const I32x16 upper = add(load(sums[1][row]), times_256(load(sums[2][row])));
-  return to_f32(add(load(sums[0][row]), times_256(upper)));
-}
+/// Sums of what was multiplied last and of what before that.
+template <typename Tiles>
+struct alignas(64) AttentionSums {
+  TileSums scores[2][Tiles::kKeyGroups][Tiles::kSums];
+  TileSums values[2][Tiles::kGroups][Tiles::kSums];
+};
 
 // Tile products and the float operations of other rows stand side by side in the code, as the processor looks only some
 // hundred operations ahead. A page's blocks go through two loops, each of which needs few enough bytes to stay in the
@@ -63,185 +199,169 @@ inline F32x16 whole_sum(const PlaneSums& sums, int row) {
 // one block beside the softmax of the next). Rows that no query fills are computed like the others and read by nobody.
 
 struct PageScales {
-  const float *k, *v;  // of the slots
-  SlotGains gains;
+  const float* k;  // of the slots
+  SlotPowers v;
+  const float* addend;
 };
 struct TileBlock {
   QueryBlock queries;
   int index;
 };
 
-/// A quarter of the products of a pair of groups of keys in one tile of dimensions: a plane of the queries with a plane of the
-/// keys. Sums of the first group are in tiles 0 to 2, of the second in 3 to 5.
-template <int kQuarter, int kSteps>
-[[gnu::always_inline]] inline void score_products(const Tile (&query)[2][kSteps], const Tile (&a)[2][kSteps],
-                                                  const Tile (&b)[2][kSteps], int step) {
-  constexpr int kQuery = 6, kKey = 7, query_plane = kQuarter / 2, key_plane = kQuarter % 2, sum = query_plane + key_plane;
-  if constexpr (key_plane == 0) tile_load<kQuery>(query[query_plane][step], 64);
-  tile_load<kKey>(a[key_plane][step], 64);
-  tile_dot<sum, kQuery, kKey, query_plane == 1, key_plane == 1>();
-  tile_load<kKey>(b[key_plane][step], 64);
-  tile_dot<3 + sum, kQuery, kKey, query_plane == 1, key_plane == 1>();
-}
+// Of the scores of a block, a turn has the products of kKeyGroups groups of keys.
 
-/// Two rows of the scores with the keys of one pair of groups, and the highest of each so far.
-[[gnu::always_inline]] inline void finish_scores(const PlaneSums (&sums)[2], QueryBlock& block, int pair, const float* scales,
-                                                 int row) {
-  const F32x16 scale[2] = {load(scales + 32 * pair), load(scales + 32 * pair + 16)};
+/// Two rows of the scores of one turn, and the highest of each so far.
+template <typename Tiles>
+[[gnu::always_inline]] inline void finish_scores(const TileSums (&sums)[Tiles::kKeyGroups][Tiles::kSums], QueryBlock& block,
+                                                 int turn, const PageScales& scales, int row) {
+  const int first = turn * Tiles::kKeyGroups * 16;
   PHIAL_UNROLL
   for (int i = row; i < row + 2; ++i) {
     const F32x16 factor = splat(block.factor[i]);
-    const F32x16 x = mul(mul(whole_sum(sums[0], i), scale[0]), factor), y = mul(mul(whole_sum(sums[1], i), scale[1]), factor);
-    store(&block.s[i][32 * pair], x);
-    store(&block.s[i][32 * pair + 16], y);
-    const F32x16 highest = max(x, y);
-    store(block.row_top[i], pair == 0 ? highest : max(load(block.row_top[i]), highest));
+    F32x16 highest = turn == 0 ? splat(-__builtin_inff()) : load(block.row_top[i]);
+    PHIAL_UNROLL
+    for (int g = 0; g < Tiles::kKeyGroups; ++g) {
+      const int at = first + 16 * g;
+      const F32x16 x = fma(mul(Tiles::whole_sum(sums[g], i), load(scales.k + at)), factor, load(scales.addend + at));
+      store(&block.s[i][at], x);
+      highest = max(highest, x);
+    }
+    store(block.row_top[i], highest);
   }
 }
 
-/// What follows the scores of a block: maxima, and the units of its weights.
+/// What follows the scores of a block: the maxima.
 inline void finish_block_scores(TileBlock& block, const AttentionTask& task, const PageScales& scales, RunningSoftmax& running) {
   QueryBlock& queries = block.queries;
   if (!queries.whole)
-    row_tops<false>(queries, task.unit.cap);
+    row_tops<false>(queries, task.unit.cap, scales.v);
   else if (task.unit.cap > 0)
-    row_tops<true>(queries, task.unit.cap);
+    row_tops<true>(queries, task.unit.cap, scales.v);
   move_max(queries, running, block.index * kTileQueries);
-  queries.whole ? set_weight_units<true>(queries, scales.v, scales.gains)
-                : set_weight_units<false>(queries, scales.v, scales.gains);
 }
 
-/// In eight pieces, products of a pair of groups of keys (has_block) and what is left of the pair before (has_before).
-template <bool has_block, bool has_before, int kPiece = 0, int kSteps>
-[[gnu::always_inline]] inline void score_pieces(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair,
-                                                TileBlock* before, const float* scales) {
-  if constexpr (kPiece < 8) {
-    constexpr int quarter = kPiece * kSteps / 2;  // of all steps
-    if constexpr (has_block && kPiece * kSteps % 2 == 0)
-      score_products<quarter % 4>(tiles.queries[block->index], tiles.keys[2 * pair], tiles.keys[2 * pair + 1], quarter / 4);
-    if constexpr (has_before) finish_scores(tiles.score_sums[1 - pair], before->queries, 1 - pair, scales, 2 * kPiece);
-    score_pieces<has_block, has_before, kPiece + 1>(tiles, block, pair, before, scales);
+/// Units [kUnit, kEnd) of the products of a turn.
+template <int kUnit, int kEnd, typename Tiles>
+[[gnu::always_inline]] inline void score_units(const Tiles& tiles, int block, int turn) {
+  if constexpr (kUnit < kEnd) {
+    tiles.template multiply_scores<kUnit>(block, turn);
+    score_units<kUnit + 1, kEnd>(tiles, block, turn);
   }
 }
-template <bool has_block, bool has_before, int kSteps>
-[[gnu::always_inline]] inline void score_pair(AttentionTiles<kSteps>& tiles, const TileBlock* block, int pair, TileBlock* before,
-                                              const float* scales) {
-  if constexpr (has_block) zero_planes<0>(), zero_planes<3>();
-  score_pieces<has_block, has_before>(tiles, block, pair, before, scales);
-  if constexpr (has_block) store_planes<0>(tiles.score_sums[pair][0]), store_planes<3>(tiles.score_sums[pair][1]);
+/// In eight pieces, the products of a turn of `block` and what is left of a turn of `before`, unless there is none (-1).
+template <int kTurn, int kBefore, int kPiece = 0, typename Tiles>
+[[gnu::always_inline]] inline void score_pieces(const Tiles& tiles, AttentionSums<Tiles>& sums, int from, const TileBlock* block,
+                                                TileBlock* before, const PageScales& scales) {
+  if constexpr (kPiece < 8) {
+    constexpr int kUnits = Tiles::kScoreUnits;
+    if constexpr (kTurn >= 0) score_units<kPiece * kUnits / 8, (kPiece + 1) * kUnits / 8>(tiles, block->index, kTurn);
+    if constexpr (kBefore >= 0) finish_scores<Tiles>(sums.scores[from], before->queries, kBefore, scales, 2 * kPiece);
+    score_pieces<kTurn, kBefore, kPiece + 1>(tiles, sums, from, block, before, scales);
+  }
+}
+/// Sums go to sums.scores[to], those of the turn before are in the other.
+template <int kTurn, int kBefore, typename Tiles>
+[[gnu::always_inline]] inline void score_turn(const Tiles& tiles, AttentionSums<Tiles>& sums, int to, const TileBlock* block,
+                                              TileBlock* before, const PageScales& scales) {
+  if constexpr (kTurn >= 0) zero_tiles<Tiles::kKeyGroups * Tiles::kSums>();
+  score_pieces<kTurn, kBefore>(tiles, sums, 1 - to, block, before, scales);
+  if constexpr (kTurn >= 0) store_tiles(sums.scores[to]);
 }
 
-template <int kSteps, typename Prefetch>
-inline void page_scores(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks, int n, const AttentionTask& task,
-                        const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
+template <typename Tiles, typename Prefetch>
+inline void page_scores(const Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* const* blocks, int n,
+                        const AttentionTask& task, const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
+  constexpr int kTurns = kTileVectors / Tiles::kKeyGroups;
+  static_assert(kTurns <= 2);
   TileBlock* before = nullptr;
   for (int at = 0; at < n; ++at) {
     TileBlock* const block = blocks[at];
+    const int to = kTurns * at % 2;
     prefetch(task.kv->k, at, n);
-    before ? score_pair<true, true>(tiles, block, 0, before, scales.k)
-           : score_pair<true, false>(tiles, block, 0, before, scales.k);
+    before ? score_turn<0, kTurns - 1>(tiles, sums, to, block, before, scales)
+           : score_turn<0, -1>(tiles, sums, to, block, before, scales);
     if (before) finish_block_scores(*before, task, scales, running);
-    score_pair<true, true>(tiles, block, 1, block, scales.k);
+    if constexpr (kTurns == 2) score_turn<1, 0>(tiles, sums, 1 - to, block, block, scales);
     before = block;
   }
-  score_pair<false, true>(tiles, before, 0, before, scales.k);
+  score_turn<-1, kTurns - 1>(tiles, sums, kTurns * n % 2, before, before, scales);
   finish_block_scores(*before, task, scales, running);
 }
 
 /// Integer weights of rows [begin, end).
-template <bool whole>
-[[gnu::always_inline]] inline void put_weights(Tile (&planes)[2], QueryBlock& block, const PageScales& scales, int begin,
+template <bool whole, typename Tiles>
+[[gnu::always_inline]] inline void put_weights(Tiles& tiles, int turn, QueryBlock& block, const PageScales& scales, int begin,
                                                int end) {
   for (int i = begin; i < end; ++i) {
-    I32x16 words[kTileVectors], low, high;
-    row_words<whole>(block, i, scales.v, scales.gains, words);
-    byte_lines(words, low, high);
-    store_line(planes[0][i], low);
-    store_line(planes[1][i], high);
+    I32x16 words[kTileVectors];
+    row_words<whole>(block, i, scales.v, words);
+    tiles.put_weights(turn, i, words);
   }
 }
 
-/// 16 dimensions of a block: acc_d = acc_d * carry + scale * sum of weight_j v_jd, as add_words has it.
-[[gnu::always_inline]] inline void finish_values(const PlaneSums& sums, const QueryBlock& block, float* acc, int64_t stride) {
+/// 16 dimensions of a block: acc_d = acc_d * carry + part * sum of weight_j v_jd, as add_words has it.
+template <typename Tiles>
+[[gnu::always_inline]] inline void finish_values(const TileSums (&sums)[Tiles::kSums], const QueryBlock& block, float* acc,
+                                                 int64_t stride) {
   for (int i = 0; i < block.n; ++i, acc += stride)
-    store(acc, fma(whole_sum(sums, i), splat(block.weight_scale[i]), mul(load(acc), splat(block.carry[i]))));
+    store(acc, fma(Tiles::whole_sum(sums, i), splat(block.part[i]), mul(load(acc), splat(block.carry[i]))));
 }
 
 /// has_block: the weights of one block; has_before: the products of the one before.
-template <bool has_block, bool has_before, int kSteps>
-[[gnu::always_inline]] inline void block_values(AttentionTiles<kSteps>& tiles, TileBlock* block, const TileBlock* before,
-                                                int turn, const AttentionTask& task, const PageScales& scales) {
-  const int n_groups = task.kv->head_dim / 16;
+template <bool has_block, bool has_before, typename Tiles>
+[[gnu::always_inline]] inline void block_values(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* block,
+                                                const TileBlock* before, int turn, const AttentionTask& task,
+                                                const PageScales& scales) {
+  constexpr int kGroups = Tiles::kGroups;
+  const int n_groups = task.kv->head_dim / 16, n_runs = (n_groups + kGroups - 1) / kGroups;
   const int64_t stride = task.state.stride();
   float* const acc = has_before ? task.state.row(before->index * kTileQueries) : nullptr;
-  constexpr int kWeights = 6;
-  if constexpr (has_before) {
-    tile_load<kWeights>(tiles.weights[1 - turn][0], 64);
-    tile_load<kWeights + 1>(tiles.weights[1 - turn][1], 64);
-  }
-  for (int g = 0; g < n_groups; ++g) {
+  const auto finish = [&](int run) {
+    for (int g = 0; g < kGroups && run * kGroups + g < n_groups; ++g)
+      finish_values<Tiles>(sums.values[run % 2][g], before->queries, acc + (run * kGroups + g) * 16, stride);
+  };
+  if constexpr (has_before) tiles.begin_values(1 - turn);
+  for (int run = 0; run < n_runs; ++run) {
     if constexpr (has_before) {
-      zero_planes<0>();
-      tile_load<3>(tiles.values[g][0], 64);
-      tile_dot<0, kWeights, 3, false, false>();
-      tile_dot<1, kWeights + 1, 3, true, false>();
-      tile_load<4>(tiles.values[g][1], 64);
-      tile_dot<1, kWeights, 4, false, true>();
-      tile_dot<2, kWeights + 1, 4, true, true>();
+      zero_tiles<kGroups * Tiles::kSums>();
+      tiles.multiply_values(run * kGroups);
     }
     if constexpr (has_block) {
-      const int begin = kTileRows * g / n_groups, end = kTileRows * (g + 1) / n_groups;
-      block->queries.whole ? put_weights<true>(tiles.weights[turn], block->queries, scales, begin, end)
-                           : put_weights<false>(tiles.weights[turn], block->queries, scales, begin, end);
+      const int begin = kTileRows * run / n_runs, end = kTileRows * (run + 1) / n_runs;
+      block->queries.whole ? put_weights<true>(tiles, turn, block->queries, scales, begin, end)
+                           : put_weights<false>(tiles, turn, block->queries, scales, begin, end);
     }
     if constexpr (has_before) {
-      if (g > 0) finish_values(tiles.value_sums[1 - g % 2], before->queries, acc + (g - 1) * 16, stride);
-      store_planes<0>(tiles.value_sums[g % 2]);
+      if (run > 0) finish(run - 1);
+      store_tiles(sums.values[run % 2]);
     }
   }
-  if constexpr (has_before)
-    finish_values(tiles.value_sums[(n_groups - 1) % 2], before->queries, acc + (n_groups - 1) * 16, stride);
+  if constexpr (has_before) finish(n_runs - 1);
 }
 
-template <int kSteps, typename Prefetch>
-inline void page_values(AttentionTiles<kSteps>& tiles, TileBlock* const* blocks, int n, const AttentionTask& task,
+template <typename Tiles, typename Prefetch>
+inline void page_values(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* const* blocks, int n, const AttentionTask& task,
                         const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
   for (int at = 0; at < n; ++at) {
     TileBlock* const block = blocks[at];
     prefetch(task.kv->v, at, n);
-    at > 0 ? block_values<true, true>(tiles, block, blocks[at - 1], at % 2, task, scales)
-           : block_values<true, false>(tiles, block, nullptr, 0, task, scales);
+    at > 0 ? block_values<true, true>(tiles, sums, block, blocks[at - 1], at % 2, task, scales)
+           : block_values<true, false>(tiles, sums, block, nullptr, 0, task, scales);
     move_sum(block->queries, running, block->index * kTileQueries);
   }
-  block_values<false, true>(tiles, nullptr, blocks[n - 1], n % 2, task, scales);
+  block_values<false, true>(tiles, sums, nullptr, blocks[n - 1], n % 2, task, scales);
 }
 
-template <int kSteps>
-inline void unpack_keys(AttentionTiles<kSteps>& tiles, const KeysI16& keys) {
-  for (int g = 0; g < kTileVectors; ++g)
-    for (int32_t d = 0; d < keys.head_dim; d += 4) {
-      const int step = d / kTileDims, line = d % kTileDims / 4;
-      split_pairs(keys.pairs(g, d), keys.pairs(g, d + 2), tiles.keys[g][0][step][line], tiles.keys[g][1][step][line]);
-    }
-}
-template <int kSteps>
-inline void unpack_values(AttentionTiles<kSteps>& tiles, const ValuesI16& values) {
-  for (int j = 0; j < kPageTokens / 2; j += 2) {
-    const int line = j % 16 / 4 * 4 + j / 16 * 2 + j % 4 / 2;  // where byte_lines puts slots j, j + 32, j + 1, j + 33
-    for (int32_t d = 0; d < values.head_dim; d += 16)
-      split_pairs(values.pairs(j, d), values.pairs(j + 32, d), tiles.values[d / 16][0][line], tiles.values[d / 16][1][line]);
-  }
-}
-
-template <int kSteps>
+template <typename Tiles>
 inline void attention_tiles(const AttentionTask& task) {
   const KvLayer& kv = *task.kv;
   const int32_t head_dim = kv.head_dim;
   const uint64_t page_bytes = kv_page_bytes(DType::i16, kv.n_kv_heads, head_dim);
   const int64_t head_at = k_index(head_dim, task.kv_head, 0, 0), scales_at = slot_scales_at(kv, task.kv_head);
   const int n_blocks = (task.n_queries + kTileQueries - 1) / kTileQueries;
-  AttentionTiles<kSteps> tiles;
-  TileBlock blocks[kMaxQueries / kTileQueries];
+  Tiles tiles;
+  AttentionSums<Tiles> sums;
+  TileBlock blocks[kMostBlocks];
   float factor[kMaxQueries] = {};
   begin_merge(task.state, task.n_queries);
   RunningSoftmax running(task.n_queries);
@@ -250,17 +370,16 @@ inline void attention_tiles(const AttentionTask& task) {
     blocks[b].index = b;
     blocks[b].queries.factor = factor + row;
     blocks[b].queries.n = task.n_queries - row < kTileQueries ? task.n_queries - row : kTileQueries;
-    auto& queries = tiles.queries[b];
-    __builtin_memset(queries, 0, sizeof queries);
+    __builtin_memset(tiles.queries[b], 0, sizeof tiles.queries[b]);
     for (int i = 0; i < blocks[b].queries.n; ++i)
-      factor[row + i] = quantize_to(kMaxWord, task.queries[row + i], head_dim, BytePlanes{queries[0][0][i], queries[1][0][i]}) *
-                        task.unit.factor;
+      factor[row + i] = tiles.put_query(b, i, task.queries[row + i], head_dim) * task.unit.factor;
   }
   // Rows of keys that no dimension fills meet zeros of the queries.
-  if (head_dim % kTileDims != 0) __builtin_memset(tiles.keys, 0, sizeof tiles.keys);
+  if (head_dim % Tiles::kDims != 0) __builtin_memset(tiles.keys, 0, sizeof tiles.keys);
 
-  TileBlock* seeing[kMaxQueries / kTileQueries];
+  TileBlock* seeing[kMostBlocks];
   PageScales scales;
+  scales.addend = score_addend(scales.v, task.unit);
   tile_configure<64>();
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
     const std::byte* k_page = kv.k + task.pages[tile] * page_bytes;
@@ -275,21 +394,30 @@ inline void attention_tiles(const AttentionTask& task) {
         seeing[n++] = &blocks[b];
     if (n == 0) continue;
     scales.k = reinterpret_cast<const float*>(k_page + scales_at);
-    scales.v = reinterpret_cast<const float*>(v_page + scales_at);
-    scales.gains.set(scales.v);
-    unpack_keys(tiles, {reinterpret_cast<const int16_t*>(k_page) + head_at, scales.k, head_dim});
-    unpack_values(tiles, {reinterpret_cast<const int16_t*>(v_page) + head_at, scales.v, head_dim});
-    page_scores(tiles, seeing, n, task, scales, running, prefetch);
-    page_values(tiles, seeing, n, task, scales, running, prefetch);
+    scales.v.set(reinterpret_cast<const float*>(v_page + scales_at));
+    tiles.unpack_keys({reinterpret_cast<const int16_t*>(k_page) + head_at, scales.k, head_dim});
+    tiles.unpack_values({reinterpret_cast<const int16_t*>(v_page) + head_at, head_dim});
+    page_scores(tiles, sums, seeing, n, task, scales, running, prefetch);
+    page_values(tiles, sums, seeing, n, task, scales, running, prefetch);
   }
   tile_release();
   running.save(task.state, task.n_queries);
 }
 
+/// Heads of n tiles' dimensions.
+template <template <int> class Tiles, int n = 1>
+inline void attention_of_steps(const AttentionTask& task) {
+  constexpr int32_t dims = n * Tiles<n>::kDims;
+  if constexpr (dims < kTileMostDims)
+    if (task.kv->head_dim > dims) return attention_of_steps<Tiles, n + 1>(task);
+  attention_tiles<Tiles<n>>(task);
+}
+
+template <template <int> class Tiles>
 inline void attention_split_tiles(const AttentionTask& task) {
   const KvLayer& kv = *task.kv;
   if (kv.k_dtype != DType::i16 || kv.v_dtype != DType::i16 || task.n_queries < kTileLeastQueries || kv.head_dim % 16 != 0 ||
       kv.head_dim > kTileMostDims)
     return few_queries(task);
-  kv.head_dim <= kTileDims ? attention_tiles<1>(task) : attention_tiles<2>(task);
+  attention_of_steps<Tiles>(task);
 }

@@ -52,6 +52,15 @@ inline F32x16 exp2_not_positive(F32x16 x) {
   return select(less(x, splat(kExp2Low)), zero_f32(), as_f32(add(as_i32(p), shift_left<23>(as_i32(t)))));
 }
 
+/// Where x is -infinity, anything.
+inline F32x16 attention_weight(F32x16 x) {
+  const F32x16 r = fraction(x);
+  F32x16 p = fma(splat(kWeightC3), r, splat(kWeightC2));
+  p = fma(p, r, splat(kWeightC1));
+  p = fma(p, r, splat(kWeightUnit));
+  return times_power(p, sub(x, r));
+}
+
 inline F32x16 silu(F32x16 x) { return div(x, add(splat(1.0f), exp(sub(splat(-0.0f), x)))); }
 
 inline F32x16 tanh(F32x16 x) {

@@ -17,8 +17,8 @@ inline uint16_t one_f16(float x) {
 inline int64_t slot_scales_at(const KvLayer& kv, int32_t head) {
   return static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim * 2 + slot_scale_index(0, head, 0, 0) * 4;
 }
-inline void store_words(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x, int16_t* words) {
-  reinterpret_cast<float*>(page + slot_scales_at(kv, head))[slot] = quantize_to(kMaxWord, x, kv.head_dim, words);
+inline void store_scale(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, float scale) {
+  reinterpret_cast<float*>(page + slot_scales_at(kv, head))[slot] = scale;
 }
 
 constexpr int32_t kHeadChunk = 64;  // dimensions converted at once
@@ -39,7 +39,7 @@ inline void store_k(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
   } else if (kv.k_dtype == DType::i16) {
     std::byte* to = page + k_pair_index(kv.head_dim, head, slot, 0) * 2;
     int16_t words[kMaxHeadDimI16];
-    store_words(page, kv, head, slot, x, words);
+    store_scale(page, kv, head, slot, quantize_to(kMaxWord, x, kv.head_dim, words));
     for (int32_t d = 0; d < kv.head_dim; d += 2) __builtin_memcpy(to + d * kKeyLanes * 2, words + d, 4);
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
@@ -66,7 +66,7 @@ inline void store_v(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
   } else if (kv.v_dtype == DType::i16) {
     int16_t* to = reinterpret_cast<int16_t*>(page) + v_pair_index(kv.head_dim, head, slot, 0);
     int16_t words[kMaxHeadDimI16];
-    store_words(page, kv, head, slot, x, words);
+    store_scale(page, kv, head, slot, quantize_to_power(x, kv.head_dim, words));
     for (int32_t d = 0; d < kv.head_dim; ++d) to[d * 2] = words[d];
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
