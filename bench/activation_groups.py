@@ -24,6 +24,7 @@ LENGTHS = {"Q4_0": (32,), "Q4_1": (32,), "Q5_0": (32,), "Q5_1": (32,), "Q8_0": (
 ALL_LENGTHS = sorted({n for lengths in LENGTHS.values() for n in lengths})
 PURE_MIX = {"Q3_K": "Q3_K_S", "Q4_K": "Q4_K_S", "Q5_K": "Q5_K_S"}
 N_CTX = 512
+CACHE = ["-ctk", "f32", "-ctv", "f32"]  # so that the activations are all that differs
 BEGIN, END = "<!-- activation groups: bench/activation_groups.py -->", "<!-- end of activation groups -->"
 
 
@@ -79,10 +80,10 @@ def divergence(work, name, text, chunks, threads):
     quantized, floats = files(work, name)
     base = work / "base.kld"
     phial = program(work, ALL_LENGTHS[0])
-    output([phial, "perplexity", "-m", floats, "-f", text, "-c", N_CTX, "--chunks", chunks, "-t", threads, "--kl-divergence-base", base])
+    output([phial, "perplexity", "-m", floats, "-f", text, "-c", N_CTX, "--chunks", chunks, "-t", threads, *CACHE, "--kl-divergence-base", base])
     found = {}
     for length in LENGTHS[name]:
-        run = [program(work, length), "perplexity", "-m", quantized, "-t", threads, "--kl-divergence-base", base, "--kl-divergence", "--json"]
+        run = [program(work, length), "perplexity", "-m", quantized, "-t", threads, *CACHE, "--kl-divergence-base", base, "--kl-divergence", "--json"]
         found[length] = json.loads(output(run))["kld"]
     found["peer"] = json.loads(output([*PEER, "divergence", floats, quantized, text, N_CTX, chunks, threads]))["kld"]
     base.unlink()
