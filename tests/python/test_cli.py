@@ -2,6 +2,8 @@
 import os
 import re
 import subprocess
+import termios
+import time
 
 import pexpect
 import pytest
@@ -114,6 +116,9 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(models):
     c.sendintr()
     c.expect(r"\[stopped\]")
     c.expect("> ")
+    # libedit shows the prompt before it reads key by key; a Ctrl-D before that would be the terminal's, and lost.
+    while termios.tcgetattr(c.child_fd)[3] & termios.ICANON:
+        time.sleep(0.01)
     c.sendeof()
     c.expect(pexpect.EOF)
     c.close()
