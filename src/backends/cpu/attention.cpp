@@ -134,12 +134,12 @@ void CpuStream::attention(Tensor out, Tensor q, const KvLayer& kv, const Attenti
       const Job job = job_at(i);
       AttentionTask task = make_task(job, worker);
       const SoftmaxState total{all.row(2 * job_rows * worker_id), head_dim};
-      task.state = {total.row(job_rows), head_dim};
-      kernels_.ops.begin_merge(total, task.n_queries);
+      task.state = total;  // the first split's is the beginning of the merged one
       for (int32_t split = 0; split < n_splits; ++split) {
         if (!set_tiles(task, split)) continue;
         kernels_.ops.attention_split(task);
-        kernels_.ops.merge(total, task.state, task.n_queries);
+        if (task.state.values != total.values) kernels_.ops.merge(total, task.state, task.n_queries);
+        task.state = {total.row(job_rows), head_dim};
       }
       finish(job, total);
     });

@@ -2,6 +2,7 @@
 #include "phial/limits.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -11,6 +12,7 @@
 #include "backends/cpu/kernel_table.h"
 #include "backends/cpu/weight_storage.h"
 #include "base/cpu_info.h"
+#include "base/system_memory.h"
 #include "base/thread_pool.h"
 
 namespace phial {
@@ -47,16 +49,24 @@ double peak(ThreadPool& pool, double budget, R (*kernel)(int64_t), int64_t ops_p
   return static_cast<double>(pool.size() * kN * ops_per_n) / seconds;
 }
 
+/// Bytes that are read in turn, of all threads: twice the last cache, as a part would lie there, while an eighth of the memory
+/// that is free has room for them.
+int64_t read_bytes() {
+  constexpr int64_t kLeast = 256 << 20;
+  const int64_t twice_cache = 2 * std::max<int64_t>(0, sysconf(_SC_LEVEL3_CACHE_SIZE));
+  return std::max(kLeast, std::min(twice_cache, static_cast<int64_t>(available_memory() / 8)));
+}
+
 double read_rate(ThreadPool& pool, double budget, const LimitKernels& kernels, bool huge_pages) {
-  constexpr int64_t kBytes = 256 << 20;  // of all threads: well beyond the caches
-  const auto memory = allocate_pages(kBytes, huge_pages);
-  if (!huge_pages) madvise(memory.get(), kBytes, MADV_NOHUGEPAGE);
-  const int64_t share = kBytes / pool.size() / 256 * 256;
+  const int64_t n_bytes = read_bytes();
+  const auto memory = allocate_pages(static_cast<uint64_t>(n_bytes), huge_pages);
+  if (!huge_pages) madvise(memory.get(), static_cast<size_t>(n_bytes), MADV_NOHUGEPAGE);
+  const int64_t share = n_bytes / pool.size() / 256 * 256;
   const auto* bytes = reinterpret_cast<const uint8_t*>(memory.get());
   std::atomic<int32_t> sink{0};
   pool.run([&](int worker) { std::memset(memory.get() + worker * share, 1, static_cast<size_t>(share)); });
   // Pieces of 16 MiB, so that one undisturbed moment counts; each is long out of the caches when it comes again.
-  const int64_t n_pieces = 16, piece = share / n_pieces / 256 * 256;
+  const int64_t n_pieces = 16 * n_bytes / (256 << 20), piece = share / n_pieces / 256 * 256;
   int64_t next = 0;
   const double seconds = best_time(budget, [&] {
     pool.run([&](int worker) noexcept {

@@ -123,6 +123,10 @@ struct Softmax {
   }
 
   void merge(const Softmax& split) {
+    if (max == kNone) {
+      *this = split;
+      return;
+    }
     const float m = std::max(max, split.max);
     const float a = exp2_not_positive(max - m), b = exp2_not_positive(split.max - m);
     sum = std::fma(sum, a, split.sum * b);

@@ -87,21 +87,25 @@ struct ValuesQ8 {
   F32x16 get_first(int j, int32_t d, int) const { return get(j, d); }  // heads are whole blocks of 32
 };
 
+/// What a block has for each pair of query and slot, and what its rows are to be reduced from.
+struct BlockRows {
+  alignas(64) float s[kBlockRows][kTile];            // scores, then what float values are multiplied by
+  alignas(64) int16_t weight[kBlockQueries][kTile];  // of an i16 cache's values, as integers
+  alignas(64) float top[kBlockRows][16] = {}, sum[kBlockRows][16] = {};
+};
 /// What a block of queries has in one tile.
 struct QueryBlock {
   const float* const* queries;
   const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
   const float* factor;         // of each query: of its sums, to scores in their unit
   const float* addend;         // of each slot, to scores before a softcap
+  BlockRows* rows;
   int n;
-  int begin[kBlockRows] = {}, end[kBlockRows] = {};                              // visible slots
-  bool whole;                                                                    // all queries see all slots
-  alignas(64) float s[kBlockRows][kTile];                                        // scores, then what values are multiplied by
-  alignas(64) float top[kBlockRows];                                             // the highest score
-  alignas(64) float carry[kBlockRows];                                           // 2^(old maximum - new maximum)
-  alignas(64) float part[kBlockRows];                                            // 2^(top - new maximum)
-  alignas(64) int16_t weight[kBlockQueries][kTile];                              // of an i16 cache's values, as integers
-  alignas(64) float row_top[kBlockRows][16] = {}, row_sum[kBlockRows][16] = {};  // lanes that rows are to be reduced from
+  int begin[kBlockRows] = {}, end[kBlockRows] = {};  // visible slots
+  bool whole;                                        // all queries see all slots
+  alignas(64) float top[kBlockRows];                 // the highest score
+  alignas(64) float carry[kBlockRows];               // 2^(old maximum - new maximum)
+  alignas(64) float part[kBlockRows];                // 2^(top - new maximum)
 };
 
 /// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys.
@@ -127,7 +131,7 @@ inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
   }
   for (int i = 0; i < kQueries; ++i)
     for (int g = 0; g < kGroups; ++g)
-      store(&block.s[i][(group + g) * 16], fma(acc[i][g], splat(block.factor[i]), load(block.addend + (group + g) * 16)));
+      store(&block.rows->s[i][(group + g) * 16], fma(acc[i][g], splat(block.factor[i]), load(block.addend + (group + g) * 16)));
 }
 
 struct KeysI16 {
@@ -176,7 +180,7 @@ __attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& ke
       const F32x16 scale = load(keys.scales + (group + g) * 16), addend = load(block.addend + (group + g) * 16);
       PHIAL_UNROLL
       for (int i = 0; i < kQueries; ++i) {
-        float* const to = &block.s[i][(group + g) * 16];
+        float* const to = &block.rows->s[i][(group + g) * 16];
         F32x16 value = to_f32(sum[i][g]);
         if (begin > 0) value = add(load(to), value);
         store(to, last ? fma(mul(value, scale), splat(block.factor[i]), addend) : value);
@@ -194,7 +198,7 @@ __attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI1
   for (int i = 0; i < kQueries; ++i) PHIAL_UNROLL
   for (int v = 0; v < kVectors; ++v) sum[i][v] = zero_i32();
   const int32_t* line = values.pairs(begin, d);
-  const int16_t* weights = &block.weight[0][begin / 2 * 2];
+  const int16_t* weights = &block.rows->weight[0][begin / 2 * 2];
   for (int n = (end + 1) / 2 - begin / 2; n > 0; --n, line += values.head_dim, weights += 2) {
     I32x16 x[kVectors];
     PHIAL_UNROLL
@@ -325,20 +329,20 @@ inline void row_tops(QueryBlock& block, float cap, const SlotPowers& powers) {
     if (whole || block.begin[i] < block.end[i]) {
       PHIAL_UNROLL
       for (int v = 0; v < kTileVectors; ++v) {
-        F32x16 x = load(&block.s[i][16 * v]);
+        F32x16 x = load(&block.rows->s[i][16 * v]);
         if (cap > 0) x = fma(splat(cap), tanh(x), load(powers.exponent + 16 * v));
         if constexpr (!whole) x = where_visible(x, splat(-__builtin_inff()), v, block.begin[i], block.end[i]);
         highest = max(highest, x);
-        if (!whole || cap > 0) store(&block.s[i][16 * v], x);
+        if (!whole || cap > 0) store(&block.rows->s[i][16 * v], x);
       }
     }
-    store(block.row_top[i], highest);
+    store(block.rows->top[i], highest);
   }
 }
 
 /// Moves the maximum of each query on. A query that has seen nothing yet and sees nothing here keeps -infinity.
 inline void move_max(QueryBlock& block, RunningSoftmax& running, int row) {
-  const F32x16 top = max_of_rows(block.row_top, block.n), old = load(running.max + row), m = max(old, top);
+  const F32x16 top = max_of_rows(block.rows->top, block.n), old = load(running.max + row), m = max(old, top);
   store(block.top, top);
   store(block.carry, exp2_not_positive(select(less(old, m), sub(old, m), zero_f32())));
   store(block.part, exp2_not_positive(select(less(top, m), sub(top, m), zero_f32())));
@@ -346,7 +350,8 @@ inline void move_max(QueryBlock& block, RunningSoftmax& running, int row) {
 }
 /// Moves the sum on, from what row_probabilities left.
 inline void move_sum(QueryBlock& block, RunningSoftmax& running, int row) {
-  const F32x16 sum = fma(load(running.sum + row), load(block.carry), mul(sums_of_rows(block.row_sum, block.n), load(block.part)));
+  const F32x16 sum =
+      fma(load(running.sum + row), load(block.carry), mul(sums_of_rows(block.rows->sum, block.n), load(block.part)));
   store_first(running.sum + row, sum, block.n);
 }
 
@@ -360,11 +365,11 @@ inline void row_probabilities(QueryBlock& block, int i, F32x16 (&p)[kTileVectors
   if (sees) {
     PHIAL_UNROLL
     for (int v = 0; v < kTileVectors; ++v) {
-      p[v] = exp2_not_positive(sub(load(&block.s[i][16 * v]), splat(block.top[i])));
+      p[v] = exp2_not_positive(sub(load(&block.rows->s[i][16 * v]), splat(block.top[i])));
       total = add(total, p[v]);
     }
   }
-  store(block.row_sum[i], total);
+  store(block.rows->sum[i], total);
 }
 
 /// Scores to what float values are multiplied by.
@@ -377,7 +382,7 @@ inline void float_weights(QueryBlock& block, const AttentionTask& task, RunningS
     F32x16 p[kTileVectors];
     row_probabilities<whole>(block, i, p);
     PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) store(&block.s[i][16 * v], mul(p[v], splat(block.part[i])));
+    for (int v = 0; v < kTileVectors; ++v) store(&block.rows->s[i][16 * v], mul(p[v], splat(block.part[i])));
   }
   move_sum(block, running, row);
 }
@@ -388,7 +393,7 @@ inline void row_words(QueryBlock& block, int i, const SlotPowers& powers, I32x16
   F32x16 total = zero_f32();
   PHIAL_UNROLL
   for (int v = 0; v < kTileVectors; ++v) {
-    F32x16 weight = attention_weight(sub(load(&block.s[i][16 * v]), splat(block.top[i]))),
+    F32x16 weight = attention_weight(sub(load(&block.rows->s[i][16 * v]), splat(block.top[i]))),
            inverse = load(powers.inverse + 16 * v);
     if constexpr (!whole) {
       weight = where_visible(weight, zero_f32(), v, block.begin[i], block.end[i]);
@@ -397,7 +402,7 @@ inline void row_words(QueryBlock& block, int i, const SlotPowers& powers, I32x16
     total = fma(weight, inverse, total);
     words[v] = to_i32(weight);
   }
-  store(block.row_sum[i], total);
+  store(block.rows->sum[i], total);
 }
 template <bool whole>
 inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row,
@@ -408,7 +413,7 @@ inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSo
     I32x16 words[kTileVectors];
     row_words<whole>(block, i, powers, words);
     PHIAL_UNROLL
-    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.weight[i][16 * v], words[v]);
+    for (int v = 0; v < kTileVectors; ++v) store_i16(&block.rows->weight[i][16 * v], words[v]);
   }
   move_sum(block, running, row);
 }
@@ -448,7 +453,7 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
     same_begin = same_begin && block.begin[i] == block.begin[0];
   }
   const auto one = [&](int i, const float* carry, int begin, int end) {
-    add_all_values<1>(&block.s[i], values, state.row(row + i), 0, carry, begin, end);
+    add_all_values<1>(&block.rows->s[i], values, state.row(row + i), 0, carry, begin, end);
   };
   if (common_begin >= common_end) {
     for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], block.end[i]);
@@ -457,7 +462,7 @@ inline void values_with(const QueryBlock& block, const Values& values, const Sof
   if (!same_begin)
     for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], common_begin);
   with_count(block.n, [&](auto n) {
-    add_all_values<decltype(n)::value>(block.s, values, state.row(row), state.stride(), same_begin ? block.carry : kOnes,
+    add_all_values<decltype(n)::value>(block.rows->s, values, state.row(row), state.stride(), same_begin ? block.carry : kOnes,
                                        common_begin, common_end);
   });
   for (int i = 0; i < block.n; ++i)
@@ -516,7 +521,9 @@ inline void attention_split(const AttentionTask& task) {
   alignas(64) int16_t query_words[kMaxQueries * kMaxHeadDimI16];
   float factor[kMaxQueries];
   for (int i = 0; i < task.n_queries; ++i) factor[i] = task.unit.factor;
+  BlockRows rows;
   QueryBlock block;
+  block.rows = &rows;
   SlotPowers powers;
   block.addend = score_addend(powers, task.unit);
   const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
@@ -599,6 +606,10 @@ inline void attention_split(const AttentionTask& task) {
 inline void merge_split(const SoftmaxState& total, const SoftmaxState& split, int64_t n_rows) {
   for (int64_t i = 0; i < n_rows; ++i) {
     if (split.max(i) == -__builtin_inff()) continue;  // saw nothing
+    if (total.max(i) == -__builtin_inff()) {
+      __builtin_memcpy(total.row(i), split.row(i), static_cast<size_t>(total.stride()) * sizeof(float));
+      continue;
+    }
     const float m = total.max(i) > split.max(i) ? total.max(i) : split.max(i);
     alignas(64) float difference[16] = {total.max(i) - m, split.max(i) - m};
     store(difference, exp2_not_positive(load(difference)));

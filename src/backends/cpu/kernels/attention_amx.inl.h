@@ -27,19 +27,19 @@ inline void store_integers(BytePlanes to, I32x16 v) {
 /// Integers as two planes of bytes, the low one unsigned, the high one signed: four products. Four bytes of a tile's row lie in
 /// the order 0, 2, 1, 3 of the values, which puts two lines of pairs together with one select a plane; queries and weights are
 /// put in that order too. kSteps: tiles of a row of queries or keys.
-template <int kSteps>
+template <int kStepsOfRow>
 struct alignas(64) ByteTiles {
-  static constexpr int kDims = 64;                // of a tile
-  static constexpr int kSums = 3;                 // low x low, the mixed products, high x high
-  static constexpr int kKeyGroups = 2;            // of 16 keys that are multiplied at once
-  static constexpr int kScoreUnits = 4 * kSteps;  // in which that is done
-  static constexpr int kGroups = 1;               // of 16 dimensions of values that are multiplied at once
-  static_assert(kPageTokens == kDims);            // a page is one tile of keys in the products with values
+  static constexpr int kSteps = kStepsOfRow;
+  static constexpr int kDims = 64;      // of a tile
+  static constexpr int kSums = 3;       // low x low, the mixed products, high x high
+  static constexpr int kKeyGroups = 2;  // of 16 keys that are multiplied at once
+  static constexpr int kGroups = 1;     // of 16 dimensions of values that are multiplied at once
+  static_assert(kPageTokens == kDims);  // a page is one tile of keys in the products with values
 
   Tile queries[kMostBlocks][2][kSteps];
   Tile keys[kTileVectors][2][kSteps];   // 16 keys each
   Tile values[kSteps * kDims / 16][2];  // 16 dimensions each
-  Tile weights[2][2];                   // of a block and of the one before
+  Tile weights[kMostBlocks][2];
 
   static F32x16 whole_sum(const TileSums (&sums)[kSums], int row) {
     const I32x16 upper = add(load(sums[1][row]), times_256(load(sums[2][row])));
@@ -49,11 +49,11 @@ struct alignas(64) ByteTiles {
   float put_query(int block, int row, const float* query, int32_t head_dim) {
     return quantize_to(kMaxWord, query, head_dim, BytePlanes{queries[block][0][0][row], queries[block][1][0][row]});
   }
-  void put_weights(int turn, int row, const I32x16 (&words)[kTileVectors]) {
+  void put_weights(int block, int row, const I32x16 (&words)[kTileVectors]) {
     I32x16 low, high;
     byte_lines(words, low, high);
-    store_line(weights[turn][0][row], low);
-    store_line(weights[turn][1][row], high);
+    store_line(weights[block][0][row], low);
+    store_line(weights[block][1][row], high);
   }
 
   /// Two lines of pairs of words to a line of each plane.
@@ -77,21 +77,33 @@ struct alignas(64) ByteTiles {
     }
   }
 
-  /// A unit of the products of a block with a pair of groups of keys, a plane of the queries with a plane of the keys. Sums of
-  /// the first group are in tiles 0 to 2, of the second in 3 to 5.
-  template <int kUnit>
-  [[gnu::always_inline]] void multiply_scores(int block, int turn) const {
-    constexpr int step = kUnit / 4, query_plane = kUnit % 4 / 2, key_plane = kUnit % 2, sum = query_plane + key_plane;
-    if constexpr (key_plane == 0) tile_load<6>(queries[block][query_plane][step], 64);
-    tile_load<7>(keys[2 * turn][key_plane][step], 64);
-    tile_dot<sum, 6, 7, query_plane == 1, key_plane == 1>();
-    tile_load<7>(keys[2 * turn + 1][key_plane][step], 64);
-    tile_dot<kSums + sum, 6, 7, query_plane == 1, key_plane == 1>();
+  /// A step of the products of a block with a pair of groups of keys; sums of the first are in tiles 0 to 2, of the second in 3
+  /// to 5.
+  [[gnu::always_inline]] void multiply_scores(int block, int turn, int step) const {
+    const auto &first = keys[2 * turn], &second = keys[2 * turn + 1];
+    tile_load<6>(queries[block][0][step], 64);
+    tile_load<7>(first[0][step], 64);
+    tile_dot<0, 6, 7, false, false>();
+    tile_load<7>(second[0][step], 64);
+    tile_dot<3, 6, 7, false, false>();
+    tile_load<7>(first[1][step], 64);
+    tile_dot<1, 6, 7, false, true>();
+    tile_load<7>(second[1][step], 64);
+    tile_dot<4, 6, 7, false, true>();
+    tile_load<6>(queries[block][1][step], 64);
+    tile_load<7>(first[0][step], 64);
+    tile_dot<1, 6, 7, true, false>();
+    tile_load<7>(second[0][step], 64);
+    tile_dot<4, 6, 7, true, false>();
+    tile_load<7>(first[1][step], 64);
+    tile_dot<2, 6, 7, true, true>();
+    tile_load<7>(second[1][step], 64);
+    tile_dot<5, 6, 7, true, true>();
   }
   /// The weights of a block, which stay in tiles 6 and 7, with a group of dimensions; sums in tiles 0 to 2.
-  void begin_values(int turn) const {
-    tile_load<6>(weights[turn][0], 64);
-    tile_load<7>(weights[turn][1], 64);
+  void begin_values(int block) const {
+    tile_load<6>(weights[block][0], 64);
+    tile_load<7>(weights[block][1], 64);
   }
   [[gnu::always_inline]] void multiply_values(int group) const {
     tile_load<3>(values[group][0], 64);
@@ -104,19 +116,19 @@ struct alignas(64) ByteTiles {
 };
 
 /// Integers as f16: one product, whose f32 sums are exact. kSteps as there.
-template <int kSteps>
+template <int kStepsOfRow>
 struct alignas(64) HalfTiles {
+  static constexpr int kSteps = kStepsOfRow;
   static constexpr int kDims = 32;
   static constexpr int kSums = 1;
   static constexpr int kKeyGroups = kTileVectors;
-  static constexpr int kScoreUnits = 2 * kSteps;
   static constexpr int kGroups = 2;
   static constexpr int kSlotSteps = kPageTokens / kDims;
 
   Tile queries[kMostBlocks][kSteps];
   Tile keys[kTileVectors][kSteps];                     // 16 keys each
   Tile values[(kSteps * kDims / 16 + 1)][kSlotSteps];  // 16 dimensions each, and room to read on after an odd number of them
-  Tile weights[2][kSlotSteps];                         // of a block and of the one before
+  Tile weights[kMostBlocks][kSlotSteps];
 
   static F32x16 whole_sum(const TileSums (&sums)[kSums], int row) { return as_f32(load(sums[0][row])); }
 
@@ -127,40 +139,45 @@ struct alignas(64) HalfTiles {
       store_line(queries[block][step][row], f16_of_words(load_line(reinterpret_cast<const uint8_t*>(words + step * kDims))));
     return scale;
   }
-  void put_weights(int turn, int row, const I32x16 (&words)[kTileVectors]) {
+  void put_weights(int block, int row, const I32x16 (&words)[kTileVectors]) {
     PHIAL_UNROLL
     for (int step = 0; step < kSlotSteps; ++step)
-      store_line(weights[turn][step][row], f16_of_words(packed_words(words[2 * step], words[2 * step + 1])));
+      store_line(weights[block][step][row], f16_of_words(packed_words(words[2 * step], words[2 * step + 1])));
   }
 
   void unpack_keys(const KeysI16& from) {
-    for (int g = 0; g < kTileVectors; ++g)
-      for (int32_t d = 0; d < from.head_dim; d += 2)
-        store_line(keys[g][d / kDims][d % kDims / 2], f16_of_words(load(from.pairs(g, d))));
+    for (int g = 0; g < kTileVectors; ++g) {
+      uint8_t(*to)[64] = keys[g][0];  // a group's tiles follow each other
+      const int32_t* line = from.pairs(g, 0);
+      for (int32_t pair = 0; pair < from.head_dim / 2; ++pair) store_line(to[pair], f16_of_words(load(line + pair * 16)));
+    }
   }
   void unpack_values(const ValuesI16& from) {
-    for (int j = 0; j < kPageTokens / 2; ++j) {
+    const int32_t* lines = from.pairs(0, 0);
+    for (int j = 0; j < kPageTokens / 2; ++j, lines += from.head_dim) {
       const int line = j % 8 / 2 * 4 + j / 8 % 2 * 2 + j % 2;  // where packed_words puts slots 2 j and 2 j + 1
-      for (int32_t d = 0; d < from.head_dim; d += 16)
-        store_line(values[d / 16][j / 16][line], f16_of_words(load(from.pairs(2 * j, d))));
+      auto* to = values[0] + j / 16;
+      for (int g = 0; g < from.head_dim / 16; ++g, to += kSlotSteps) store_line((*to)[line], f16_of_words(load(lines + 16 * g)));
     }
   }
 
-  /// As ByteTiles', all four groups of keys, two a unit; sums in tiles 0 to 3.
-  template <int kUnit>
-  [[gnu::always_inline]] void multiply_scores(int block, int) const {
-    constexpr int step = kUnit / 2, group = kUnit % 2 * 2;
-    if constexpr (group == 0) tile_load<4>(queries[block][step], 64);
-    tile_load<6>(keys[group][step], 64);
-    tile_dot_f16<group, 4, 6>();
-    tile_load<7>(keys[group + 1][step], 64);
-    tile_dot_f16<group + 1, 4, 7>();
+  /// As ByteTiles', all four groups of keys; sums in tiles 0 to 3.
+  [[gnu::always_inline]] void multiply_scores(int block, int, int step) const {
+    tile_load_once<4>(queries[block][step], 64);  // once a page
+    tile_load<6>(keys[0][step], 64);
+    tile_dot_f16<0, 4, 6>();
+    tile_load<7>(keys[1][step], 64);
+    tile_dot_f16<1, 4, 7>();
+    tile_load<6>(keys[2][step], 64);
+    tile_dot_f16<2, 4, 6>();
+    tile_load<7>(keys[3][step], 64);
+    tile_dot_f16<3, 4, 7>();
   }
   /// Two groups of dimensions; sums in tiles 0 and 1. Of the second of an odd number of groups nobody reads the sums.
-  void begin_values(int turn) const {
+  void begin_values(int block) const {
     static_assert(kSlotSteps == 2);
-    tile_load<4>(weights[turn][0], 64);
-    tile_load<5>(weights[turn][1], 64);
+    tile_load<4>(weights[block][0], 64);
+    tile_load<5>(weights[block][1], 64);
   }
   [[gnu::always_inline]] void multiply_values(int group) const {
     tile_load<6>(values[group][0], 64);
@@ -191,12 +208,13 @@ template <typename Tiles>
 struct alignas(64) AttentionSums {
   TileSums scores[2][Tiles::kKeyGroups][Tiles::kSums];
   TileSums values[2][Tiles::kGroups][Tiles::kSums];
+  BlockRows rows[2];  // of the block whose scores are made and of the one whose weights are
 };
 
 // Tile products and the float operations of other rows stand side by side in the code, as the processor looks only some
 // hundred operations ahead. A page's blocks go through two loops, each of which needs few enough bytes to stay in the
-// first-level cache: scores (products of two groups of keys beside what is left of the two before), then values (products of
-// one block beside the softmax of the next). Rows that no query fills are computed like the others and read by nobody.
+// first-level cache: scores to weights (products of one block, scores of the one before, weights of the one before that), then
+// values. Rows that no query fills are computed like the others and read by nobody.
 
 struct PageScales {
   const float* k;  // of the slots
@@ -210,23 +228,26 @@ struct TileBlock {
 
 // Of the scores of a block, a turn has the products of kKeyGroups groups of keys.
 
-/// Two rows of the scores of one turn, and the highest of each so far.
+/// Rows [begin, end) of the scores of one turn, and the highest of each so far.
 template <typename Tiles>
 [[gnu::always_inline]] inline void finish_scores(const TileSums (&sums)[Tiles::kKeyGroups][Tiles::kSums], QueryBlock& block,
-                                                 int turn, const PageScales& scales, int row) {
+                                                 int turn, const PageScales& scales, int begin, int end) {
+  BlockRows& rows = *block.rows;
   const int first = turn * Tiles::kKeyGroups * 16;
+  F32x16 scale[Tiles::kKeyGroups], addend[Tiles::kKeyGroups];
   PHIAL_UNROLL
-  for (int i = row; i < row + 2; ++i) {
+  for (int g = 0; g < Tiles::kKeyGroups; ++g)
+    scale[g] = load(scales.k + first + 16 * g), addend[g] = load(scales.addend + first + 16 * g);
+  for (int i = begin; i < end; ++i) {
     const F32x16 factor = splat(block.factor[i]);
-    F32x16 highest = turn == 0 ? splat(-__builtin_inff()) : load(block.row_top[i]);
+    F32x16 highest = turn == 0 ? splat(-__builtin_inff()) : load(rows.top[i]);
     PHIAL_UNROLL
     for (int g = 0; g < Tiles::kKeyGroups; ++g) {
-      const int at = first + 16 * g;
-      const F32x16 x = fma(mul(Tiles::whole_sum(sums[g], i), load(scales.k + at)), factor, load(scales.addend + at));
-      store(&block.s[i][at], x);
+      const F32x16 x = fma(mul(Tiles::whole_sum(sums[g], i), scale[g]), factor, addend[g]);
+      store(&rows.s[i][first + 16 * g], x);
       highest = max(highest, x);
     }
-    store(block.row_top[i], highest);
+    store(rows.top[i], highest);
   }
 }
 
@@ -240,116 +261,99 @@ inline void finish_block_scores(TileBlock& block, const AttentionTask& task, con
   move_max(queries, running, block.index * kTileQueries);
 }
 
-/// Units [kUnit, kEnd) of the products of a turn.
-template <int kUnit, int kEnd, typename Tiles>
-[[gnu::always_inline]] inline void score_units(const Tiles& tiles, int block, int turn) {
-  if constexpr (kUnit < kEnd) {
-    tiles.template multiply_scores<kUnit>(block, turn);
-    score_units<kUnit + 1, kEnd>(tiles, block, turn);
-  }
-}
-/// In eight pieces, the products of a turn of `block` and what is left of a turn of `before`, unless there is none (-1).
-template <int kTurn, int kBefore, int kPiece = 0, typename Tiles>
-[[gnu::always_inline]] inline void score_pieces(const Tiles& tiles, AttentionSums<Tiles>& sums, int from, const TileBlock* block,
-                                                TileBlock* before, const PageScales& scales) {
-  if constexpr (kPiece < 8) {
-    constexpr int kUnits = Tiles::kScoreUnits;
-    if constexpr (kTurn >= 0) score_units<kPiece * kUnits / 8, (kPiece + 1) * kUnits / 8>(tiles, block->index, kTurn);
-    if constexpr (kBefore >= 0) finish_scores<Tiles>(sums.scores[from], before->queries, kBefore, scales, 2 * kPiece);
-    score_pieces<kTurn, kBefore, kPiece + 1>(tiles, sums, from, block, before, scales);
-  }
-}
-/// Sums go to sums.scores[to], those of the turn before are in the other.
-template <int kTurn, int kBefore, typename Tiles>
-[[gnu::always_inline]] inline void score_turn(const Tiles& tiles, AttentionSums<Tiles>& sums, int to, const TileBlock* block,
-                                              TileBlock* before, const PageScales& scales) {
-  if constexpr (kTurn >= 0) zero_tiles<Tiles::kKeyGroups * Tiles::kSums>();
-  score_pieces<kTurn, kBefore>(tiles, sums, 1 - to, block, before, scales);
-  if constexpr (kTurn >= 0) store_tiles(sums.scores[to]);
-}
-
-template <typename Tiles, typename Prefetch>
-inline void page_scores(const Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* const* blocks, int n,
-                        const AttentionTask& task, const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
-  constexpr int kTurns = kTileVectors / Tiles::kKeyGroups;
-  static_assert(kTurns <= 2);
-  TileBlock* before = nullptr;
-  for (int at = 0; at < n; ++at) {
-    TileBlock* const block = blocks[at];
-    const int to = kTurns * at % 2;
-    prefetch(task.kv->k, at, n);
-    before ? score_turn<0, kTurns - 1>(tiles, sums, to, block, before, scales)
-           : score_turn<0, -1>(tiles, sums, to, block, before, scales);
-    if (before) finish_block_scores(*before, task, scales, running);
-    if constexpr (kTurns == 2) score_turn<1, 0>(tiles, sums, 1 - to, block, block, scales);
-    before = block;
-  }
-  score_turn<-1, kTurns - 1>(tiles, sums, kTurns * n % 2, before, before, scales);
-  finish_block_scores(*before, task, scales, running);
-}
-
 /// Integer weights of rows [begin, end).
 template <bool whole, typename Tiles>
-[[gnu::always_inline]] inline void put_weights(Tiles& tiles, int turn, QueryBlock& block, const PageScales& scales, int begin,
-                                               int end) {
+[[gnu::always_inline]] inline void put_weights(Tiles& tiles, TileBlock& block, const PageScales& scales, int begin, int end) {
   for (int i = begin; i < end; ++i) {
     I32x16 words[kTileVectors];
-    row_words<whole>(block, i, scales.v, words);
-    tiles.put_weights(turn, i, words);
+    row_words<whole>(block.queries, i, scales.v, words);
+    tiles.put_weights(block.index, i, words);
   }
 }
 
-/// 16 dimensions of a block: acc_d = acc_d * carry + part * sum of weight_j v_jd, as add_words has it.
+/// The products of a turn of `block`, to sums.scores[to]; the scores of the turn before, `scored`'s; the weights of `weighed`.
+/// Each may be missing.
 template <typename Tiles>
-[[gnu::always_inline]] inline void finish_values(const TileSums (&sums)[Tiles::kSums], const QueryBlock& block, float* acc,
-                                                 int64_t stride) {
-  for (int i = 0; i < block.n; ++i, acc += stride)
-    store(acc, fma(Tiles::whole_sum(sums, i), splat(block.part[i]), mul(load(acc), splat(block.carry[i]))));
-}
-
-/// has_block: the weights of one block; has_before: the products of the one before.
-template <bool has_block, bool has_before, typename Tiles>
-[[gnu::always_inline]] inline void block_values(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* block,
-                                                const TileBlock* before, int turn, const AttentionTask& task,
-                                                const PageScales& scales) {
-  constexpr int kGroups = Tiles::kGroups;
-  const int n_groups = task.kv->head_dim / 16, n_runs = (n_groups + kGroups - 1) / kGroups;
-  const int64_t stride = task.state.stride();
-  float* const acc = has_before ? task.state.row(before->index * kTileQueries) : nullptr;
-  const auto finish = [&](int run) {
-    for (int g = 0; g < kGroups && run * kGroups + g < n_groups; ++g)
-      finish_values<Tiles>(sums.values[run % 2][g], before->queries, acc + (run * kGroups + g) * 16, stride);
-  };
-  if constexpr (has_before) tiles.begin_values(1 - turn);
-  for (int run = 0; run < n_runs; ++run) {
-    if constexpr (has_before) {
-      zero_tiles<kGroups * Tiles::kSums>();
-      tiles.multiply_values(run * kGroups);
+[[gnu::always_inline]] inline void score_turn(Tiles& tiles, AttentionSums<Tiles>& sums, int to, const TileBlock* block, int turn,
+                                              TileBlock* scored, int scored_turn, TileBlock* weighed, const PageScales& scales) {
+  for (int step = 0; step < Tiles::kSteps; ++step) {
+    const int begin = kTileRows * step / Tiles::kSteps, end = kTileRows * (step + 1) / Tiles::kSteps;
+    if (block) {
+      if (step == 0) zero_tiles<Tiles::kKeyGroups * Tiles::kSums>();
+      tiles.multiply_scores(block->index, turn, step);
     }
-    if constexpr (has_block) {
-      const int begin = kTileRows * run / n_runs, end = kTileRows * (run + 1) / n_runs;
-      block->queries.whole ? put_weights<true>(tiles, turn, block->queries, scales, begin, end)
-                           : put_weights<false>(tiles, turn, block->queries, scales, begin, end);
-    }
-    if constexpr (has_before) {
-      if (run > 0) finish(run - 1);
-      store_tiles(sums.values[run % 2]);
-    }
+    if (scored) finish_scores<Tiles>(sums.scores[1 - to], scored->queries, scored_turn, scales, begin, end);
+    if (weighed)
+      weighed->queries.whole ? put_weights<true>(tiles, *weighed, scales, begin, end)
+                             : put_weights<false>(tiles, *weighed, scales, begin, end);
   }
-  if constexpr (has_before) finish(n_runs - 1);
+  if (block) store_tiles(sums.scores[to]);
 }
 
 template <typename Tiles, typename Prefetch>
-inline void page_values(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* const* blocks, int n, const AttentionTask& task,
+inline void page_scores(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* const* blocks, int n, const AttentionTask& task,
                         const PageScales& scales, RunningSoftmax& running, Prefetch prefetch) {
-  for (int at = 0; at < n; ++at) {
-    TileBlock* const block = blocks[at];
-    prefetch(task.kv->v, at, n);
-    at > 0 ? block_values<true, true>(tiles, sums, block, blocks[at - 1], at % 2, task, scales)
-           : block_values<true, false>(tiles, sums, block, nullptr, 0, task, scales);
-    move_sum(block->queries, running, block->index * kTileQueries);
+  constexpr int kTurns = kTileVectors / Tiles::kKeyGroups;
+  static_assert(kTurns <= 2);
+  TileBlock *scored = nullptr, *weighed = nullptr;
+  for (int at = 0; at <= n || weighed; ++at) {
+    TileBlock* const block = at < n ? blocks[at] : nullptr;
+    const int to = kTurns * at % 2;
+    if (block) {
+      block->queries.rows = &sums.rows[at % 2];
+      prefetch(task.kv->k, at, n);
+    }
+    score_turn(tiles, sums, to, block, 0, scored, kTurns - 1, weighed, scales);
+    if (weighed) move_sum(weighed->queries, running, weighed->index * kTileQueries);
+    if (scored) finish_block_scores(*scored, task, scales, running);
+    weighed = scored;
+    if constexpr (kTurns == 2) {
+      score_turn(tiles, sums, 1 - to, block, 1, block, 0, weighed, scales);
+      if (weighed) move_sum(weighed->queries, running, weighed->index * kTileQueries);
+      weighed = nullptr;
+    }
+    scored = block;
   }
-  block_values<false, true>(tiles, sums, nullptr, blocks[n - 1], n % 2, task, scales);
+}
+
+/// Groups of 16 dimensions of a block: acc_d = acc_d * carry + part * sum of weight_j v_jd, as add_words has it.
+template <int n, typename Tiles>
+[[gnu::always_inline]] inline void finish_values(const TileSums (&sums)[Tiles::kGroups][Tiles::kSums], const QueryBlock& block,
+                                                 float* acc, int64_t stride) {
+  for (int i = 0; i < block.n; ++i, acc += stride) {
+    const F32x16 part = splat(block.part[i]), carry = splat(block.carry[i]);
+    PHIAL_UNROLL
+    for (int g = 0; g < n; ++g) store(acc + 16 * g, fma(Tiles::whole_sum(sums[g], i), part, mul(load(acc + 16 * g), carry)));
+  }
+}
+
+/// In runs of kGroups groups of dimensions, the products of one beside the float operations of the one before.
+template <typename Tiles, typename Prefetch>
+inline void page_values(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* const* blocks, int n, const AttentionTask& task,
+                        Prefetch prefetch) {
+  constexpr int kGroups = Tiles::kGroups;
+  const int n_groups = task.kv->head_dim / 16, n_runs = (n_groups + kGroups - 1) / kGroups;
+  const TileBlock* before = nullptr;
+  int before_run = 0, to = 0;
+  const auto finish_before = [&] {
+    const int first = before_run * kGroups;
+    float* const acc = task.state.row(before->index * kTileQueries) + first * 16;
+    n_groups - first >= kGroups ? finish_values<kGroups, Tiles>(sums.values[1 - to], before->queries, acc, task.state.stride())
+                                : finish_values<1, Tiles>(sums.values[1 - to], before->queries, acc, task.state.stride());
+  };
+  static_assert(kGroups <= 2);
+  for (int at = 0; at < n; ++at) {
+    prefetch(task.kv->v, at, n);
+    tiles.begin_values(blocks[at]->index);
+    for (int run = 0; run < n_runs; ++run) {
+      zero_tiles<kGroups * Tiles::kSums>();
+      tiles.multiply_values(run * kGroups);
+      if (before) finish_before();
+      store_tiles(sums.values[to]);
+      before = blocks[at], before_run = run, to = 1 - to;
+    }
+  }
+  finish_before();
 }
 
 template <typename Tiles>
@@ -386,7 +390,11 @@ inline void attention_tiles(const AttentionTask& task) {
     const std::byte* v_page = kv.v + task.pages[tile] * page_bytes;
     // Of the next page a part is asked for beside each block: all at once would wait for the lines.
     const auto prefetch = [&](const std::byte* pages, int i, int n) {
-      if (tile + 1 < task.end_tile) prefetch_head(pages + task.pages[tile + 1] * page_bytes, head_at, head_dim, DType::i16, i, n);
+      if (tile + 1 >= task.end_tile) return;
+      const std::byte* const page = pages + task.pages[tile + 1] * page_bytes;
+      prefetch_head(page, head_at, head_dim, DType::i16, i, n);
+      if (i == 0)
+        for (int slot = 0; slot < kTile; slot += 16) __builtin_prefetch(page + scales_at + slot * 4, 0, 2);
     };
     int n = 0, first, end;
     for (int b = 0; b < n_blocks; ++b)
@@ -398,7 +406,7 @@ inline void attention_tiles(const AttentionTask& task) {
     tiles.unpack_keys({reinterpret_cast<const int16_t*>(k_page) + head_at, scales.k, head_dim});
     tiles.unpack_values({reinterpret_cast<const int16_t*>(v_page) + head_at, head_dim});
     page_scores(tiles, sums, seeing, n, task, scales, running, prefetch);
-    page_values(tiles, sums, seeing, n, task, scales, running, prefetch);
+    page_values(tiles, sums, seeing, n, task, prefetch);
   }
   tile_release();
   running.save(task.state, task.n_queries);
