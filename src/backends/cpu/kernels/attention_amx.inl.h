@@ -63,17 +63,18 @@ struct alignas(64) ByteTiles {
     store_line(high, bits_select(low_bytes, shift_right_bits<8>(a), b));
   }
   void unpack_keys(const KeysI16& from) {
-    for (int g = 0; g < kTileVectors; ++g)
-      for (int32_t d = 0; d < from.head_dim; d += 4) {
-        const int step = d / kDims, line = d % kDims / 4;
-        split_pairs(from.pairs(g, d), from.pairs(g, d + 2), keys[g][0][step][line], keys[g][1][step][line]);
-      }
+    for (int g = 0; g < kTileVectors; ++g) {
+      uint8_t(*low)[64] = keys[g][0][0], (*high)[64] = keys[g][1][0];  // a plane's tiles follow each other
+      const int32_t* line = from.pairs(g, 0);
+      for (int32_t i = 0; i < from.head_dim / 4; ++i, line += 32) split_pairs(line, line + 16, low[i], high[i]);
+    }
   }
   void unpack_values(const ValuesI16& from) {
     for (int j = 0; j < kPageTokens / 2; j += 2) {
       const int line = j % 16 / 4 * 4 + j / 16 * 2 + j % 4 / 2;  // where byte_lines puts slots j, j + 32, j + 1, j + 33
-      for (int32_t d = 0; d < from.head_dim; d += 16)
-        split_pairs(from.pairs(j, d), from.pairs(j + 32, d), values[d / 16][0][line], values[d / 16][1][line]);
+      const int32_t *first = from.pairs(j, 0), *second = from.pairs(j + 32, 0);
+      for (int g = 0; g < from.head_dim / 16; ++g)
+        split_pairs(first + 16 * g, second + 16 * g, values[g][0][line], values[g][1][line]);
     }
   }
 
