@@ -161,7 +161,7 @@ inline float quantize_to_power(const float* x, int64_t n, Int* q) {
 
 /// kWeightUnit * 2^x for x <= 0: x = n + r, n the nearest integer, |r| <= 1/2, a polynomial in r of degree 3, within 1.1e-4 and
 /// exact at 0, times 2^n, rounded where that is below the normal numbers.
-inline constexpr float kWeightC1 = 0x1.62f5fc00p+9f, kWeightC2 = 0x1.f00c6400p+7f, kWeightC3 = 0x1.c2a1b200p+5f;
+inline constexpr float kWeightC1 = 0x1.62f5fcp+9f, kWeightC2 = 0x1.f00c64p+7f, kWeightC3 = 0x1.c2a1b2p+5f;
 
 inline float attention_weight(float x) {
   const float n = std::nearbyint(x), r = x - n;

@@ -22,7 +22,8 @@ inline float quantize_to(float limit, const float* x, int n, To q) {
 }
 
 /// ops/numerics.h's quantize_to_power in lanes.
-inline float quantize_to_power(const float* x, int n, int16_t* q) {
+template <typename To>
+inline float quantize_to_power(const float* x, int n, To q) {
   const uint32_t exponent = __builtin_bit_cast(uint32_t, largest_magnitude(x, n)) >> 23;
   const uint32_t field = (exponent > kLeastExponent ? exponent : kLeastExponent) - kValueExponent;
   const F32x16 inverse = splat(__builtin_bit_cast(float, (254 - field) << 23));

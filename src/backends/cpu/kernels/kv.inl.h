@@ -21,6 +21,18 @@ inline void store_scale(std::byte* page, const KvLayer& kv, int32_t head, int32_
   reinterpret_cast<float*>(page + slot_scales_at(kv, head))[slot] = scale;
 }
 
+/// Words of one slot, each beside that of the other slot of its pair.
+struct SlotWords {
+  int32_t* line;
+  bool is_second;
+  SlotWords operator+(int64_t i) const { return {line + i, is_second}; }
+};
+inline void store_integers(SlotWords to, I32x16 v) {
+  const I32x16 line = load(to.line), low = splat(0xFFFF);
+  store(to.line, to.is_second ? bits_or(bits_and(line, low), shift_left<16>(v))
+                              : bits_or(bits_and(line, splat(static_cast<int32_t>(0xFFFF0000))), bits_and(v, low)));
+}
+
 constexpr int32_t kHeadChunk = 64;  // dimensions converted at once
 
 inline void store_k(std::byte* page, const KvLayer& kv, int32_t head, int32_t slot, const float* x) {
@@ -64,10 +76,12 @@ inline void store_v(std::byte* page, const KvLayer& kv, int32_t head, int32_t sl
       __builtin_memcpy(reinterpret_cast<uint16_t*>(page) + at + d0, bits, static_cast<size_t>(n) * 2);
     }
   } else if (kv.v_dtype == DType::i16) {
-    int16_t* to = reinterpret_cast<int16_t*>(page) + v_pair_index(kv.head_dim, head, slot, 0);
+    const SlotWords to{reinterpret_cast<int32_t*>(page) + v_pair_index(kv.head_dim, head, slot, 0) / 2, slot % 2 != 0};
+    if (kv.head_dim % 16 == 0) return store_scale(page, kv, head, slot, quantize_to_power(x, kv.head_dim, to));
     int16_t words[kMaxHeadDimI16];
     store_scale(page, kv, head, slot, quantize_to_power(x, kv.head_dim, words));
-    for (int32_t d = 0; d < kv.head_dim; ++d) to[d * 2] = words[d];
+    int16_t* const first = reinterpret_cast<int16_t*>(to.line) + to.is_second;
+    for (int32_t d = 0; d < kv.head_dim; ++d) first[d * 2] = words[d];
   } else {
     int8_t* to = reinterpret_cast<int8_t*>(page) + at;
     uint16_t* scales = reinterpret_cast<uint16_t*>(page + static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim);
