@@ -92,19 +92,24 @@ struct LaneSum {
 /// Groups whose largest magnitude is below this quantize to zeros: 127 / amax stays finite.
 inline constexpr float kSmallestGroup = 1e-30f;
 
+inline float largest_magnitude(const float* x, int64_t n) {
+  float amax = 0;
+  for (int64_t i = 0; i < n; ++i) amax = std::fmax(amax, std::fabs(x[i]));
+  return amax;
+}
+/// x rounded to nearest even, for small integers.
+template <typename Int>
+inline Int rounded_to(float x) {
+  return static_cast<Int>(std::bit_cast<uint32_t>(x + kRoundToInt));
+}
+
 /// Quantization of a group of n values to integers of at most `limit`: q = x * (limit / amax), rounded to nearest even. Returns
 /// the scale amax / limit.
 template <typename Int>
 inline float quantize_to(float limit, const float* x, int64_t n, Int* q) {
-  float amax = 0;
-  for (int64_t i = 0; i < n; ++i) amax = std::fmax(amax, std::fabs(x[i]));
+  const float amax = largest_magnitude(x, n);
   const float inverse = amax < kSmallestGroup ? 0.0f : limit / amax;
-  for (int64_t i = 0; i < n; ++i) {
-    const float t = x[i] * inverse + kRoundToInt;
-    uint32_t bits;
-    __builtin_memcpy(&bits, &t, 4);
-    q[i] = static_cast<Int>(bits);
-  }
+  for (int64_t i = 0; i < n; ++i) q[i] = rounded_to<Int>(x[i] * inverse);
   return amax / limit;
 }
 inline float quantize_group(const float* x, int64_t n, int8_t* q) { return quantize_to(127.0f, x, n, q); }
@@ -119,12 +124,7 @@ inline float quantize_long_group(const float* x, int64_t n, int8_t* q) {
   for (int64_t i = 0; i < n; ++i) high = std::fmax(high, x[i]), low = std::fmin(low, x[i]);
   const float top = high >= -low ? high : low;
   const float inverse = std::fabs(top) < kSmallestGroup ? 0.0f : -kLongGroupSteps / top;
-  for (int64_t i = 0; i < n; ++i) {
-    const float t = std::fmin(x[i] * inverse, kLongGroupTop) + kRoundToInt;
-    uint32_t bits;
-    __builtin_memcpy(&bits, &t, 4);
-    q[i] = static_cast<int8_t>(bits);
-  }
+  for (int64_t i = 0; i < n; ++i) q[i] = rounded_to<int8_t>(std::fmin(x[i] * inverse, kLongGroupTop));
   return top / -kLongGroupSteps;
 }
 
@@ -149,14 +149,19 @@ inline constexpr float kWeightUnit = 1024;
 /// probability, which may be that of a value near zero.
 inline constexpr uint32_t kLeastExponent = 127 - 53, kValueExponent = 7;  // of amax, as floats have it; of the integers
 
+struct PowerScale {
+  float scale, inverse;
+
+  explicit PowerScale(float amax) {
+    const uint32_t field = std::max(std::bit_cast<uint32_t>(amax) >> 23, kLeastExponent) - kValueExponent;
+    scale = std::bit_cast<float>(field << 23), inverse = std::bit_cast<float>((254 - field) << 23);
+  }
+};
 template <typename Int>
 inline float quantize_to_power(const float* x, int64_t n, Int* q) {
-  float amax = 0;
-  for (int64_t i = 0; i < n; ++i) amax = std::fmax(amax, std::fabs(x[i]));
-  const uint32_t field = std::max(std::bit_cast<uint32_t>(amax) >> 23, kLeastExponent) - kValueExponent;
-  const float inverse = std::bit_cast<float>((254 - field) << 23);
-  for (int64_t i = 0; i < n; ++i) q[i] = static_cast<Int>(std::bit_cast<uint32_t>(x[i] * inverse + kRoundToInt));
-  return std::bit_cast<float>(field << 23);
+  const PowerScale power(largest_magnitude(x, n));
+  for (int64_t i = 0; i < n; ++i) q[i] = rounded_to<Int>(x[i] * power.inverse);
+  return power.scale;
 }
 
 /// kWeightUnit * 2^x for x <= 0: x = n + r, n the nearest integer, |r| <= 1/2, a polynomial in r of degree 3, within 1.1e-4 and

@@ -240,8 +240,10 @@ TEST_CASE("attention: reference against double, every device, chunk, page order 
     const bool is_q8 = c.k_dtype == DType::q8_0 || c.v_dtype == DType::q8_0;
     CAPTURE(c.head_dim);
     CAPTURE(c.lengths[0]);
+    // Of uneven values a third decides, so that fewer errors cancel.
+    const double i16_bound = c.inputs == Case::Inputs::uneven ? 2e-4 : 5e-5;
     const bool is_i16 = c.k_dtype == DType::i16 || c.v_dtype == DType::i16;
-    CHECK(nmse(want, attention_in_double(data)) < (is_q8 ? 3e-4 : is_i16 ? 2e-4 : 1e-12));
+    CHECK(nmse(want, attention_in_double(data)) < (is_q8 ? 3e-4 : is_i16 ? i16_bound : 1e-12));
 
     std::vector<float> all;  // every token, from the first run
     for (Bench* bench : cpu_benches()) {

@@ -20,12 +20,17 @@ struct Page {
   int64_t n_values;
   KvPageLayout layout;
   int32_t head_dim;
+  bool is_key;
 
   static Page of(const KvLayer& kv, bool is_key, int32_t id) {
     const DType dtype = is_key ? kv.k_dtype : kv.v_dtype;
     std::byte* base = is_key ? kv.k : kv.v;
-    return {base + id * kv_page_bytes(dtype, kv.n_kv_heads, kv.head_dim), dtype,
-            static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim, KvPageLayout(dtype, is_key), kv.head_dim};
+    return {base + id * kv_page_bytes(dtype, kv.n_kv_heads, kv.head_dim),
+            dtype,
+            static_cast<int64_t>(kPageTokens) * kv.n_kv_heads * kv.head_dim,
+            KvPageLayout(dtype, is_key),
+            kv.head_dim,
+            is_key};
   }
 
   template <typename T>
@@ -45,7 +50,7 @@ struct Page {
     return static_cast<float>(at<int8_t>(i)) * f16_to_f32(scale<uint16_t>(head, slot, d));
   }
 
-  void write(int32_t head, int32_t slot, const float* x, bool is_key) const {
+  void write(int32_t head, int32_t slot, const float* x) const {
     if (dtype == DType::i16) {
       std::vector<int16_t> words(head_dim);
       scale<float>(head, slot, 0) =
@@ -67,8 +72,8 @@ struct Page {
 };
 
 /// The exponent of a value's scale in an i16 cache, which is added to its scores, else 0.
-float exponent(const Page& v, int32_t head, int32_t slot) {
-  return v.dtype == DType::i16 ? static_cast<float>(std::ilogb(v.scale<float>(head, slot, 0))) : 0.0f;
+int exponent(const Page& v, int32_t head, int32_t slot) {
+  return v.dtype == DType::i16 ? std::ilogb(v.scale<float>(head, slot, 0)) : 0;
 }
 
 /// q . k times the unit's factor, plus the addend.
@@ -100,19 +105,18 @@ struct Softmax {
   void add_tile(const float* s, int32_t first, int32_t n, const Page& v, int32_t head) {
     const float top = *std::max_element(s, s + n), m = std::max(max, top);
     const float c = exp2_not_positive(max - m), part = exp2_not_positive(top - m);
+    const bool is_words = v.dtype == DType::i16;
     LaneSum p_sum;
     float p[kPageTokens] = {};
     for (int32_t j = 0; j < n; ++j) {
-      const bool words = v.dtype == DType::i16;
-      p[first + j] = words ? attention_weight(s[j] - top) : exp2_not_positive(s[j] - top);
-      const float share = words ? std::ldexp(p[first + j], -std::ilogb(v.scale<float>(head, first + j, 0))) : p[first + j];
-      p_sum.lane[(first + j) % kLanes] += share;
+      p[first + j] = is_words ? attention_weight(s[j] - top) : exp2_not_positive(s[j] - top);
+      p_sum.lane[(first + j) % kLanes] += std::ldexp(p[first + j], -exponent(v, head, first + j));
     }
     sum = std::fma(sum, c, p_sum.total() * part);
     max = m;
     for (int32_t d = 0; d < static_cast<int32_t>(acc.size()); ++d) {
       acc[d] *= c;
-      if (v.dtype == DType::i16) {
+      if (is_words) {
         int64_t words = 0;
         for (int32_t j = first; j < first + n; ++j) words += std::lrintf(p[j]) * v.word(head, j, d);
         acc[d] = std::fma(static_cast<float>(words), part, acc[d]);
@@ -142,8 +146,8 @@ void ReferenceStream::kv_store(const KvLayer& kv, Tensor k, Tensor v, const Step
     const int32_t position = step.positions[t], slot = position % kPageTokens;
     const int32_t id = step.page_table[step.sequence_of[t] * step.max_pages + position / kPageTokens];
     for (int32_t h = 0; h < kv.n_kv_heads; ++h) {
-      Page::of(kv, true, id).write(h, slot, k.row(t) + h * kv.head_dim, true);
-      Page::of(kv, false, id).write(h, slot, v.row(t) + h * kv.head_dim, false);
+      Page::of(kv, true, id).write(h, slot, k.row(t) + h * kv.head_dim);
+      Page::of(kv, false, id).write(h, slot, v.row(t) + h * kv.head_dim);
     }
   }
 }
@@ -170,7 +174,7 @@ void ReferenceStream::attention(Tensor out, Tensor q, const KvLayer& kv, const A
         const int32_t end = std::min(kPageTokens, position - tile * kPageTokens + 1);
         float s[kPageTokens];
         for (int32_t j = begin; j < end; ++j) {
-          const float e = exponent(v_page, kv_head, j);
+          const float e = static_cast<float>(exponent(v_page, kv_head, j));
           const float x = product(query, k_page, kv_head, j, unit.factor, unit.cap > 0 ? 0.0f : e);
           s[j - begin] = unit.cap > 0 ? std::fma(unit.cap, tanh_f32(x), e) : x;
         }

@@ -24,25 +24,17 @@ namespace amx {
 #include "backends/cpu/kernels/op_kernels.inl.h"
 inline void few_queries(const AttentionTask& task) { avx512_table().ops.attention_split(task); }
 #include "backends/cpu/kernels/attention_amx.inl.h"
-
-/// The operations of the other table, attention of many queries on tiles.
-template <template <int> class Tiles>
-OpKernels tile_op_kernels() {
-  OpKernels ops = avx512_table().ops;
-  ops.attention_split = attention_split_tiles<Tiles>;
-  return ops;
-}
 }  // namespace amx
 
 const KernelTable& amx_table() {
   static const KernelTable table{"amx", "AMX and AVX-512 VNNI", amx::tile_kernels<false>(amx::linear_kernels()),
-                                 amx::tile_op_kernels<amx::ByteTiles>(), avx512_table().limits};
+                                 amx::tile_op_kernels<amx::ByteTiles>(avx512_table().ops), avx512_table().limits};
   return table;
 }
 
 const KernelTable& amx_fp16_table() {
   static const KernelTable table{"amx_fp16", "AMX with FP16 and AVX-512 VNNI", amx::tile_kernels<true>(amx::linear_kernels()),
-                                 amx::tile_op_kernels<amx::HalfTiles>(), avx512_table().limits};
+                                 amx::tile_op_kernels<amx::HalfTiles>(avx512_table().ops), avx512_table().limits};
   return table;
 }
 

@@ -15,26 +15,18 @@ namespace amx_plain {
 #include "backends/cpu/kernels/op_kernels.inl.h"
 inline void few_queries(const AttentionTask& task) { generic_table().ops.attention_split(task); }
 #include "backends/cpu/kernels/attention_amx.inl.h"
-
-/// The operations of the other table, attention of many queries on tiles.
-template <template <int> class Tiles>
-OpKernels tile_op_kernels() {
-  OpKernels ops = generic_table().ops;
-  ops.attention_split = attention_split_tiles<Tiles>;
-  return ops;
-}
 }  // namespace amx_plain
 
 const KernelTable& amx_plain_table() {
   static const KernelTable table{"amx_plain", "AMX in plain C++", amx_plain::tile_kernels<false>(generic_table().linear),
-                                 amx_plain::tile_op_kernels<amx_plain::ByteTiles>(), generic_table().limits};
+                                 amx_plain::tile_op_kernels<amx_plain::ByteTiles>(generic_table().ops), generic_table().limits};
   return table;
 }
 
 const KernelTable& amx_fp16_plain_table() {
   static const KernelTable table{"amx_fp16_plain", "AMX with FP16 in plain C++",
                                  amx_plain::tile_kernels<true>(generic_table().linear),
-                                 amx_plain::tile_op_kernels<amx_plain::HalfTiles>(), generic_table().limits};
+                                 amx_plain::tile_op_kernels<amx_plain::HalfTiles>(generic_table().ops), generic_table().limits};
   return table;
 }
 

@@ -11,24 +11,25 @@ inline float largest_magnitude(const float* x, int n) {
   return max_lanes(top);
 }
 
-/// ops/numerics.h's quantize_to in lanes: n values as integers of at most `limit`, with room for whole lanes; their scale.
-/// Integers go where store_integers(q + i, lanes) puts them.
+/// n values times `factor` as integers, with room for whole lanes, where store_integers(q + i, lanes) puts them.
+template <typename To>
+inline void store_rounded(const float* x, int n, float factor, To q) {
+  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), splat(factor))));
+}
+/// ops/numerics.h's quantize_to in lanes: n values as integers of at most `limit`; their scale.
 template <typename To>
 inline float quantize_to(float limit, const float* x, int n, To q) {
   const float amax = largest_magnitude(x, n);
-  const F32x16 inverse = splat(amax < kSmallestGroup ? 0.0f : limit / amax);
-  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
+  store_rounded(x, n, amax < kSmallestGroup ? 0.0f : limit / amax, q);
   return amax / limit;
 }
 
 /// ops/numerics.h's quantize_to_power in lanes.
 template <typename To>
 inline float quantize_to_power(const float* x, int n, To q) {
-  const uint32_t exponent = __builtin_bit_cast(uint32_t, largest_magnitude(x, n)) >> 23;
-  const uint32_t field = (exponent > kLeastExponent ? exponent : kLeastExponent) - kValueExponent;
-  const F32x16 inverse = splat(__builtin_bit_cast(float, (254 - field) << 23));
-  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), inverse)));
-  return __builtin_bit_cast(float, field << 23);
+  const PowerScale power(largest_magnitude(x, n));
+  store_rounded(x, n, power.inverse, q);
+  return power.scale;
 }
 
 /// ops/numerics.h's quantize_long_group in lanes.

@@ -81,25 +81,20 @@ struct alignas(64) ByteTiles {
   /// A step of the products of a block with a pair of groups of keys; sums of the first are in tiles 0 to 2, of the second in 3
   /// to 5.
   [[gnu::always_inline]] void multiply_scores(int block, int turn, int step) const {
-    const auto &first = keys[2 * turn], &second = keys[2 * turn + 1];
     tile_load<6>(queries[block][0][step], 64);
-    tile_load<7>(first[0][step], 64);
-    tile_dot<0, 6, 7, false, false>();
-    tile_load<7>(second[0][step], 64);
-    tile_dot<3, 6, 7, false, false>();
-    tile_load<7>(first[1][step], 64);
-    tile_dot<1, 6, 7, false, true>();
-    tile_load<7>(second[1][step], 64);
-    tile_dot<4, 6, 7, false, true>();
+    multiply_planes<0, 0>(turn, step);
+    multiply_planes<0, 1>(turn, step);
     tile_load<6>(queries[block][1][step], 64);
-    tile_load<7>(first[0][step], 64);
-    tile_dot<1, 6, 7, true, false>();
-    tile_load<7>(second[0][step], 64);
-    tile_dot<4, 6, 7, true, false>();
-    tile_load<7>(first[1][step], 64);
-    tile_dot<2, 6, 7, true, true>();
-    tile_load<7>(second[1][step], 64);
-    tile_dot<5, 6, 7, true, true>();
+    multiply_planes<1, 0>(turn, step);
+    multiply_planes<1, 1>(turn, step);
+  }
+  template <int query_plane, int key_plane>
+  [[gnu::always_inline]] void multiply_planes(int turn, int step) const {
+    constexpr int sum = query_plane + key_plane;
+    tile_load<7>(keys[2 * turn][key_plane][step], 64);
+    tile_dot<sum, 6, 7, query_plane == 1, key_plane == 1>();
+    tile_load<7>(keys[2 * turn + 1][key_plane][step], 64);
+    tile_dot<kSums + sum, 6, 7, query_plane == 1, key_plane == 1>();
   }
   /// The weights of a block, which stay in tiles 6 and 7, with a group of dimensions; sums in tiles 0 to 2.
   void begin_values(int block) const {
@@ -429,4 +424,11 @@ inline void attention_split_tiles(const AttentionTask& task) {
       kv.head_dim > kTileMostDims)
     return few_queries(task);
   attention_of_steps<Tiles>(task);
+}
+
+/// The operations of another table, attention of many queries on tiles.
+template <template <int> class Tiles>
+OpKernels tile_op_kernels(OpKernels ops) {
+  ops.attention_split = attention_split_tiles<Tiles>;
+  return ops;
 }
