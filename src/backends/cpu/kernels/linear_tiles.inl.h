@@ -37,6 +37,7 @@ struct ActRecord {
 /// from the outer caches while this tile is multiplied.
 template <class F, int T, int R, int n>
 inline void prefetch_next(const std::byte* record, const float* acc, int i) {
+  __asm__ volatile("");  // else GCC takes the function for one without effects, and drops its calls
   constexpr int act_lines = (T * F::kTokenBytes + 63) / 64, acc_lines = T * R;
   const std::byte* next = record + T * F::kTokenBytes;
   constexpr int n_act = (act_lines + n - 1) / n, n_acc = (acc_lines + n - 1) / n;
