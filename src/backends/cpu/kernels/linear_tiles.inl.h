@@ -184,19 +184,20 @@ inline void multiply_tile_in_words(const SubBlockPanel<kSub, kMin>* panels, cons
       I32x16 part[R][T];
       start_sums<F>(act, j, part);
       add_steps<F, kSub / 4>(panels, act, j * (kSub / 4), part);
+      // All sums come here at once: one operation, and what else there is to add waits for the end.
+      PHIAL_UNROLL
+      for (int t = 0; t < T; ++t) PHIAL_UNROLL
+      for (int r = 0; r < R; ++r) part[r][t] = shift_left<16>(part[r][t]);
+      add_steps<F, kSub / 4>(panels, act, (j + 1) * (kSub / 4), part);
+      I32x16 scales[R];
+      PHIAL_UNROLL
+      for (int r = 0; r < R; ++r)
+        scales[r] = bits_or(shift_left<16>(load(panels[r].scale[j])), bits_and(load(panels[r].scale[j + 1]), splat(0xFFFF)));
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
         const I32x16 start = F::kOffset ? add(act.aux_dword(j + 1, t), middle) : middle;
         PHIAL_UNROLL
-        for (int r = 0; r < R; ++r) part[r][t] = add(shift_left<16>(part[r][t]), start);
-      }
-      add_steps<F, kSub / 4>(panels, act, (j + 1) * (kSub / 4), part);
-      PHIAL_UNROLL
-      for (int r = 0; r < R; ++r) {
-        const I32x16 scales =
-            bits_or(shift_left<16>(load(panels[r].scale[j])), bits_and(load(panels[r].scale[j + 1]), splat(0xFFFF)));
-        PHIAL_UNROLL
-        for (int t = 0; t < T; ++t) sum[r][t] = dot_words(sum[r][t], add_words(part[r][t], middle), scales);
+        for (int r = 0; r < R; ++r) add_dot_words(sum[r][t], add_words(add(part[r][t], start), middle), scales[r]);
       }
     }
     PHIAL_UNROLL
@@ -348,8 +349,9 @@ inline void multiply_tile(const FloatPanel* panels, int n_k, const std::byte* re
 }
 
 template <class F, class Panel, int R>
-void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, int n_tokens, float* acc) {
+void multiply_panels(const Panel* panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, LinesAhead& ahead) {
   for (; n_tokens >= kTileTokens; n_tokens -= kTileTokens) {
+    ahead.ask(), ahead.ask();
     multiply_tile<F, R, kTileTokens>(panels, n_blocks, act, acc);
     act += kTileTokens * F::kTokenBytes;
     acc += kTileTokens * R * 16;
@@ -378,9 +380,8 @@ void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::by
   using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
                             word_steps(F::kMaxWeight), F::kAct.sum_values != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
-  ahead.ask_all();  // a chunk takes long here
-  if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc);
-  if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc);
+  if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc, ahead);
+  if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc, ahead);
 }
 
 /// A chunk of a packed panel. `ahead`: what lies as `lines` do (or `halves` where there are no lines), to be asked for now.
