@@ -1,8 +1,9 @@
 // Attention over the tiles (pages) of one split, for up to kMaxQueries queries of one KV head: docs/numerics.md, "Attention".
 // Scores: one lane is one key, 16 keys lie side by side in a page. Values: one lane is one dimension. Both widen K and V in
-// registers; a block of up to kBlockQueries queries shares each load. An i16 cache is multiplied as integers, two to a lane.
+// registers; up to kPartQueries queries share each load. Blocks of up to kBlockQueries, products of which are made in two parts,
+// have their softmax together, as it waits for its own results. An i16 cache is multiplied as integers, two to a lane.
 
-constexpr int kBlockQueries = 6;
+constexpr int kPartQueries = 6, kBlockQueries = 2 * kPartQueries;
 constexpr int kBlockRows = 16;  // that a block has room for
 constexpr int kTile = kPageTokens;
 constexpr int kTileVectors = kTile / 16;
@@ -12,6 +13,32 @@ template <int kN>
 struct Count {
   static constexpr int value = kN;
 };
+
+/// Calls f(Count<n>{}) for n in 1..kPartQueries.
+template <typename F>
+inline void with_count(int n, F&& f) {
+  switch (n) {
+    case 1:
+      return f(Count<1>{});
+    case 2:
+      return f(Count<2>{});
+    case 3:
+      return f(Count<3>{});
+    case 4:
+      return f(Count<4>{});
+    case 5:
+      return f(Count<5>{});
+    default:
+      return f(Count<6>{});
+  }
+}
+/// Calls f(n, first) for the parts of a block of n_queries: its queries [first, first + n).
+template <typename F>
+inline void for_parts(int n_queries, F&& f) {
+  const int n = n_queries > kPartQueries ? (n_queries + 1) / 2 : n_queries;
+  f(n, 0);
+  if (n < n_queries) f(n_queries - n, n);
+}
 
 /// Calls f(Count<n>{}, first) for runs of n vectors whose sums fit the registers beside those of the other queries.
 template <typename F>
@@ -96,7 +123,7 @@ struct BlockRows {
 /// What a block of queries has in one tile.
 struct QueryBlock {
   const float* const* queries;
-  const int16_t* query_words;  // of an i16 cache: [head_dim / 2][n][2]
+  const int16_t* query_words;  // of an i16 cache: of each part [head_dim / 2][n][2]
   const float* factor;         // of each query: of its sums, to scores in their unit
   const float* addend;         // of each slot, to scores before a softcap
   BlockRows* rows;
@@ -108,14 +135,14 @@ struct QueryBlock {
   alignas(64) float part[kBlockRows];                // 2^(top - new maximum)
 };
 
-/// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys.
+/// s[i][16 group ...] = q_i . k, for kGroups groups of 16 keys and the part of kQueries from query `first` on.
 template <int kQueries, int kGroups, typename Keys>
-inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
+inline void part_scores(QueryBlock& block, int first, const Keys& keys, int group) {
   F32x16 acc[kQueries][kGroups];
   for (int i = 0; i < kQueries; ++i)
     for (int g = 0; g < kGroups; ++g) acc[i][g] = zero_f32();
   const float* q[kQueries];
-  for (int i = 0; i < kQueries; ++i) q[i] = block.queries[i];
+  for (int i = 0; i < kQueries; ++i) q[i] = block.queries[first + i];
   for (int32_t d0 = 0; d0 < keys.head_dim; d0 += kScaleBlock) {
     F32x16 scale[kGroups];
     for (int g = 0; g < kGroups; ++g) scale[g] = keys.scale(group + g, d0);
@@ -131,7 +158,8 @@ inline void block_scores(QueryBlock& block, const Keys& keys, int group) {
   }
   for (int i = 0; i < kQueries; ++i)
     for (int g = 0; g < kGroups; ++g)
-      store(&block.rows->s[i][(group + g) * 16], fma(acc[i][g], splat(block.factor[i]), load(block.addend + (group + g) * 16)));
+      store(&block.rows->s[first + i][(group + g) * 16],
+            fma(acc[i][g], splat(block.factor[first + i]), load(block.addend + (group + g) * 16)));
 }
 
 struct KeysI16 {
@@ -153,14 +181,14 @@ struct ValuesI16 {
 
 /// The same of integers. Not inlined, so that the sums stay in registers.
 template <int kQueries, int kGroups>
-__attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& keys, int group) {
+__attribute__((noinline)) void part_scores(QueryBlock& block, int first, const KeysI16& keys, int group) {
   for (int32_t begin = 0; begin < keys.head_dim; begin += kWordDims) {
     const int32_t end = begin + kWordDims < keys.head_dim ? begin + kWordDims : keys.head_dim;
     I32x16 sum[kQueries][kGroups];
     PHIAL_UNROLL
     for (int i = 0; i < kQueries; ++i) PHIAL_UNROLL
     for (int g = 0; g < kGroups; ++g) sum[i][g] = zero_i32();
-    const int16_t* q = block.query_words + begin * kQueries;
+    const int16_t* q = block.query_words + first * keys.head_dim + begin * kQueries;
     const int32_t* line = keys.pairs(group, begin);
     const int64_t stride = keys.group_pairs();
     for (int32_t d = begin; d < end; d += 2, q += 2 * kQueries, line += 16) {
@@ -180,10 +208,10 @@ __attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& ke
       const F32x16 scale = load(keys.scales + (group + g) * 16), addend = load(block.addend + (group + g) * 16);
       PHIAL_UNROLL
       for (int i = 0; i < kQueries; ++i) {
-        float* const to = &block.rows->s[i][(group + g) * 16];
+        float* const to = &block.rows->s[first + i][(group + g) * 16];
         F32x16 value = to_f32(sum[i][g]);
         if (begin > 0) value = add(load(to), value);
-        store(to, last ? fma(mul(value, scale), splat(block.factor[i]), addend) : value);
+        store(to, last ? fma(mul(value, scale), splat(block.factor[first + i]), addend) : value);
       }
     }
   }
@@ -191,14 +219,14 @@ __attribute__((noinline)) void block_scores(QueryBlock& block, const KeysI16& ke
 
 /// acc_d = acc_d * carry + part * sum of weight_j v_jd over the page's slots [begin, end), two at a time.
 template <int kQueries, int kVectors>
-__attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride,
-                                         int begin, int end, int32_t d) {
+__attribute__((noinline)) void add_words(const QueryBlock& block, int first, const ValuesI16& values, float* acc_row,
+                                         int64_t stride, int begin, int end, int32_t d) {
   I32x16 sum[kQueries][kVectors];
   PHIAL_UNROLL
   for (int i = 0; i < kQueries; ++i) PHIAL_UNROLL
   for (int v = 0; v < kVectors; ++v) sum[i][v] = zero_i32();
   const int32_t* line = values.pairs(begin, d);
-  const int16_t* weights = &block.rows->weight[0][begin / 2 * 2];
+  const int16_t* weights = &block.rows->weight[first][begin / 2 * 2];
   for (int n = (end + 1) / 2 - begin / 2; n > 0; --n, line += values.head_dim, weights += 2) {
     I32x16 x[kVectors];
     PHIAL_UNROLL
@@ -212,7 +240,7 @@ __attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI1
   }
   PHIAL_UNROLL
   for (int i = 0; i < kQueries; ++i) {
-    const F32x16 carry = splat(block.carry[i]), part = splat(block.part[i]);
+    const F32x16 carry = splat(block.carry[first + i]), part = splat(block.part[first + i]);
     PHIAL_UNROLL
     for (int v = 0; v < kVectors; ++v) {
       float* const acc = acc_row + i * stride + d + 16 * v;
@@ -223,20 +251,21 @@ __attribute__((noinline)) void add_words(const QueryBlock& block, const ValuesI1
 
 /// The last vector of a head that is not whole vectors reads on into the next slots; its accumulators have room for that.
 template <int kQueries>
-void add_all_words(const QueryBlock& block, const ValuesI16& values, float* acc_row, int64_t stride, int begin, int end) {
-  for_vector_runs((values.head_dim + 15) / 16, [&](auto n, int first) {
-    add_words<kQueries, decltype(n)::value>(block, values, acc_row, stride, begin, end, first * 16);
+void add_all_words(const QueryBlock& block, int first, const ValuesI16& values, float* acc_row, int64_t stride, int begin,
+                   int end) {
+  for_vector_runs((values.head_dim + 15) / 16, [&](auto n, int vector) {
+    add_words<kQueries, decltype(n)::value>(block, first, values, acc_row, stride, begin, end, vector * 16);
   });
 }
 
 template <int kQueries, typename Keys>
-void all_scores(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
+void all_scores(QueryBlock& block, int first, const Keys& keys, int first_group, int end_group) {
   if constexpr (kF32x16Registers >= 32) {
-    if (end_group - first_group > 2) return block_scores<kQueries, 4>(block, keys, 0);
+    if (end_group - first_group > 2) return part_scores<kQueries, 4>(block, first, keys, 0);
     first_group = first_group < 3 ? first_group : 2;
-    block_scores<kQueries, 2>(block, keys, first_group);
+    part_scores<kQueries, 2>(block, first, keys, first_group);
   } else {
-    for (int g = first_group; g < end_group; ++g) block_scores<kQueries, 1>(block, keys, g);
+    for (int g = first_group; g < end_group; ++g) part_scores<kQueries, 1>(block, first, keys, g);
   }
 }
 
@@ -418,60 +447,49 @@ inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSo
   move_sum(block, running, row);
 }
 
-/// Calls f(Count<n>{}) for n in 1..kBlockQueries.
-template <typename F>
-inline void with_count(int n, F&& f) {
-  switch (n) {
-    case 1:
-      return f(Count<1>{});
-    case 2:
-      return f(Count<2>{});
-    case 3:
-      return f(Count<3>{});
-    case 4:
-      return f(Count<4>{});
-    case 5:
-      return f(Count<5>{});
-    default:
-      return f(Count<6>{});
-  }
-}
-
 template <typename Keys>
 inline void scores_with(QueryBlock& block, const Keys& keys, int first_group, int end_group) {
-  with_count(block.n, [&](auto n) { all_scores<decltype(n)::value>(block, keys, first_group, end_group); });
+  for_parts(block.n, [&](int n_queries, int first) {
+    with_count(n_queries, [&](auto n) { all_scores<decltype(n)::value>(block, first, keys, first_group, end_group); });
+  });
 }
-/// Queries see different slots at the causal edge and at a window's start; what all see goes through one pass.
+/// Queries see different slots at the causal edge and at a window's start; what all of a part see goes through one pass.
 template <typename Values>
 inline void values_with(const QueryBlock& block, const Values& values, const SoftmaxState& state, int64_t row) {
-  constexpr float kOnes[kBlockQueries] = {1, 1, 1, 1, 1, 1};
-  int common_begin = 0, common_end = kTile;
-  bool same_begin = true;
-  for (int i = 0; i < block.n; ++i) {
-    common_begin = block.begin[i] > common_begin ? block.begin[i] : common_begin;
-    common_end = block.end[i] < common_end ? block.end[i] : common_end;
-    same_begin = same_begin && block.begin[i] == block.begin[0];
-  }
-  const auto one = [&](int i, const float* carry, int begin, int end) {
-    add_all_values<1>(&block.rows->s[i], values, state.row(row + i), 0, carry, begin, end);
-  };
-  if (common_begin >= common_end) {
-    for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], block.end[i]);
-    return;
-  }
-  if (!same_begin)
-    for (int i = 0; i < block.n; ++i) one(i, &block.carry[i], block.begin[i], common_begin);
-  with_count(block.n, [&](auto n) {
-    add_all_values<decltype(n)::value>(block.rows->s, values, state.row(row), state.stride(), same_begin ? block.carry : kOnes,
-                                       common_begin, common_end);
+  constexpr float kOnes[kPartQueries] = {1, 1, 1, 1, 1, 1};
+  for_parts(block.n, [&](int n_queries, int first) {
+    const int last = first + n_queries;
+    int common_begin = 0, common_end = kTile;
+    bool same_begin = true;
+    for (int i = first; i < last; ++i) {
+      common_begin = block.begin[i] > common_begin ? block.begin[i] : common_begin;
+      common_end = block.end[i] < common_end ? block.end[i] : common_end;
+      same_begin = same_begin && block.begin[i] == block.begin[first];
+    }
+    const auto one = [&](int i, const float* carry, int begin, int end) {
+      add_all_values<1>(&block.rows->s[i], values, state.row(row + i), 0, carry, begin, end);
+    };
+    if (common_begin >= common_end) {
+      for (int i = first; i < last; ++i) one(i, &block.carry[i], block.begin[i], block.end[i]);
+      return;
+    }
+    if (!same_begin)
+      for (int i = first; i < last; ++i) one(i, &block.carry[i], block.begin[i], common_begin);
+    with_count(n_queries, [&](auto n) {
+      add_all_values<decltype(n)::value>(&block.rows->s[first], values, state.row(row + first), state.stride(),
+                                         same_begin ? &block.carry[first] : kOnes, common_begin, common_end);
+    });
+    for (int i = first; i < last; ++i)
+      if (block.end[i] > common_end) one(i, kOnes, common_end, block.end[i]);
   });
-  for (int i = 0; i < block.n; ++i)
-    if (block.end[i] > common_end) one(i, kOnes, common_end, block.end[i]);
 }
 
 inline void values_with(QueryBlock& block, const ValuesI16& values, const SoftmaxState& state, int64_t row, int begin, int end) {
-  with_count(block.n,
-             [&](auto n) { add_all_words<decltype(n)::value>(block, values, state.row(row), state.stride(), begin, end); });
+  for_parts(block.n, [&](int n_queries, int first) {
+    with_count(n_queries, [&](auto n) {
+      add_all_words<decltype(n)::value>(block, first, values, state.row(row + first), state.stride(), begin, end);
+    });
+  });
 }
 
 /// Sets the visible slots of each query in a tile; false when none sees any. Most tiles are seen whole by all: the first query
@@ -531,11 +549,14 @@ inline void attention_split(const AttentionTask& task) {
   if (kv.k_dtype == DType::i16) {
     for (int b = 0, row = 0, n; b < n_blocks; ++b, row += n) {
       n = block_size(b, row);
-      for (int i = 0; i < n; ++i) {
-        int16_t words[kMaxHeadDimI16];
-        factor[row + i] = quantize_to(kMaxWord, task.queries[row + i], head_dim, words) * task.unit.factor;
-        for (int32_t d = 0; d < head_dim; d += 2) __builtin_memcpy(query_words + row * head_dim + d * n + i * 2, words + d, 4);
-      }
+      for_parts(n, [&](int n_queries, int first) {
+        for (int i = 0, at = row + first; i < n_queries; ++i) {
+          int16_t words[kMaxHeadDimI16];
+          factor[at + i] = quantize_to(kMaxWord, task.queries[at + i], head_dim, words) * task.unit.factor;
+          for (int32_t d = 0; d < head_dim; d += 2)
+            __builtin_memcpy(query_words + at * head_dim + d * n_queries + i * 2, words + d, 4);
+        }
+      });
     }
   }
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
