@@ -159,30 +159,25 @@ inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<c
 constexpr bool kSignedLevels = false;  // levels are 0..255
 constexpr int kActSteps = 1;           // steps of one token side by side in the activations
 #ifdef PHIAL_AVX_VNNI
-constexpr bool kWideDiffers = false;
+constexpr bool kSignedAbove127 = false;
 #else
-constexpr bool kWideDiffers = true;
+constexpr bool kSignedAbove127 = true;  // levels above 127 are stored with their signs instead
 #endif
-template <bool kWide>
-inline __m256i dot_bytes_256(__m256i acc, __m256i u, __m256i s) {
+template <bool kSigned>
+inline __m256i dot_bytes_256(__m256i acc, __m256i w, __m256i x) {
 #ifdef PHIAL_AVX_VNNI
-  return _mm256_dpbusd_avx_epi32(acc, u, s);
+  return _mm256_dpbusd_avx_epi32(acc, w, x);
 #else
-  const __m256i ones = _mm256_set1_epi16(1);
-  if constexpr (!kWide) {  // a pair is at most 2 * 127 * 128 < 2^15: maddubs does not saturate
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), ones));
-  } else {  // u = low 7 bits + top bit; 2 * 128 * -128 = -2^15 fits
-    const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(127)), s);
-    const __m256i top = _mm256_maddubs_epi16(_mm256_and_si256(u, _mm256_set1_epi8(-128)), s);
-    return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(top, ones)));
-  }
+  // A pair is at most 2 * 127 * 128 < 2^15: maddubs does not saturate. Signs go from w to x.
+  const __m256i pairs = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)) : _mm256_maddubs_epi16(w, x);
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 #endif
 }
-/// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
-/// in -128..127. Exact.
-template <bool kWide>
-inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
-  return {dot_bytes_256<kWide>(acc.a, u.a, s.a), dot_bytes_256<kWide>(acc.b, u.b, s.b)};
+/// acc + sum of four products per lane. Exact: w unsigned bytes of at most 127 (255 where kSignedAbove127 is not set) and x signed
+/// ones in -128..127, or, if kSigned, w in -128..127 and x in -127..127.
+template <bool kSigned>
+inline I32x16 dot_bytes(I32x16 acc, I32x16 w, I32x16 x) {
+  return {dot_bytes_256<kSigned>(acc.a, w.a, x.a), dot_bytes_256<kSigned>(acc.b, w.b, x.b)};
 }
 /// Steps of four products of a level (at most max_level) and a byte in -128..127 whose pairs can be summed in 16 bits: the sums
 /// of pairs stay within 2^15. 0 = as 32 bits at once.

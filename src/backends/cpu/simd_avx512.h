@@ -129,16 +129,16 @@ inline I32x16 splat_dword(const void* p) {
 inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<const char*>(p) + i * 4); }
 constexpr bool kSignedLevels = false;  // levels are 0..255
 constexpr int kActSteps = 1;           // steps of one token side by side in the activations
-constexpr bool kWideDiffers = false;   // whether levels above 127 take another way
+constexpr bool kSignedAbove127 = false;  // whether levels above 127 are stored with their signs instead
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
 constexpr bool kWordParts = true;  // sums of two sub-blocks are scaled in one product of words
 using Words = I32x16;
 Words pair_products(I32x16 u, I32x16 s);
 inline I32x16 add_words(I32x16 x, I32x16 y) { return _mm512_add_epi16(x, y); }
-/// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
-/// in -128..127. Exact.
-template <bool kWide>
+/// acc + sum of four products per lane, u unsigned bytes, s signed bytes in -128..127. Exact.
+/// kSigned: of other instruction sets.
+template <bool kSigned>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   return _mm512_dpbusd_epi32(acc, u, s);
 }

@@ -312,7 +312,7 @@ inline int32_t dot2(uint32_t x, uint32_t y) {
   return int32_t{static_cast<int16_t>(x & 0xFFFF)} * static_cast<int16_t>(y & 0xFFFF) +
          int32_t{static_cast<int16_t>(x >> 16)} * static_cast<int16_t>(y >> 16);
 }
-constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+constexpr bool kSignedAbove127 = false;  // whether levels above 127 are stored with their signs instead
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
 constexpr bool kWordParts = true;
@@ -323,9 +323,9 @@ inline I32x16 add_words(I32x16 x, I32x16 y) {
   PHIAL_LANES(wrapped(((uint32_t(x.lane[i]) + uint32_t(y.lane[i])) & 0xFFFF) |
                       ((uint32_t(x.lane[i]) >> 16) + (uint32_t(y.lane[i]) >> 16)) << 16));
 }
-/// acc + sum of four products per lane, u unsigned bytes (at most 127 unless kWide), s signed bytes
-/// in -128..127. Exact.
-template <bool kWide>
+/// acc + sum of four products per lane, u unsigned bytes, s signed bytes in -128..127. Exact.
+/// kSigned: of other instruction sets.
+template <bool kSigned>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot4(uint32_t(u.lane[i]), uint32_t(s.lane[i])));

@@ -225,7 +225,7 @@ struct ActDword {
 inline ActDword act_dword(const void* p, unsigned i) { return {vld1q_s8(static_cast<const int8_t*>(p) + i / 4 * 16), i % 4}; }
 constexpr bool kSignedLevels = true;  // levels are -128..127 where other instruction sets store 0..255
 constexpr int kActSteps = 2;          // steps of one token side by side in the activations: 8 k, as SMMLA takes them
-constexpr bool kWideDiffers = false;  // whether levels above 127 take another way
+constexpr bool kSignedAbove127 = false;  // whether levels above 127 are stored with their signs instead
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }
 constexpr bool kWordParts = false;
@@ -246,11 +246,11 @@ inline int32x4_t dot_bytes(int32x4_t acc, int32x4_t w, ActDword x) {
   }
 }
 /// acc + sum of four products per lane, w and x signed bytes. Exact.
-template <bool kWide>
+template <bool kSigned>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 w, ActDword x) {
   return {dot_bytes(acc.a, w.a, x), dot_bytes(acc.b, w.b, x), dot_bytes(acc.c, w.c, x), dot_bytes(acc.d, w.d, x)};
 }
-template <bool kWide>
+template <bool kSigned>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 w, I32x16 x) {
   const auto dot = [](int32x4_t sum, int32x4_t p, int32x4_t q) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(p), vreinterpretq_s8_s32(q));

@@ -33,7 +33,6 @@ inline void multiply_blocks(const PackedChunk (&at)[R], int n_blocks, const ActR
         ask_for_part<n_lines, 4>(at[r].ahead + b * n_lines * 64, step);
         F::levels(at[r].lines + b * n_lines * 64, step, w[r]);
       }
-      constexpr bool wide = kWideDiffers && (F::kMaxWeight > 127);
       PHIAL_UNROLL
       for (int half = 0; half < 2; ++half) PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
@@ -41,7 +40,7 @@ inline void multiply_blocks(const PackedChunk (&at)[R], int n_blocks, const ActR
         PHIAL_UNROLL
         for (int r = 0; r < R; ++r) {
           I32x16& s = sum[half % n_chains][r][t];
-          s = dot_bytes<wide>(s, w[r][half], x);
+          s = dot_bytes<uses_signed(F::kMaxWeight)>(s, w[r][half], x);
         }
       }
     }
@@ -133,8 +132,9 @@ struct NibbleFormat {
 
 struct Q8_0Format {
   static constexpr DType kDType = DType::q8_0;
-  static constexpr int kOffset = kSignedLevels ? 0 : 128, kMaxWeight = 127 + kOffset, kGroup = act_group(DType::q8_0);
-  static constexpr PackLayout kPack{8, 2, 0, kSignedLevels ? 0 : 0x80808080, -1};
+  static constexpr int kMaxWeight = kSignedLevels ? 127 : 255, kOffset = kSignedLevels || uses_signed(kMaxWeight) ? 0 : 128,
+                       kGroup = act_group(DType::q8_0);
+  static constexpr PackLayout kPack{8, 2, 0, kOffset == 0 ? 0 : 0x80808080, -1};
   static constexpr ActLayout kAct = act_layout(kGroup, kOffset ? ActAux::offset32 : ActAux::none, kOffset), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kChunkK / 32;
   static constexpr int packed_panels(int n_tokens) { return panels_at_once(n_tokens); }

@@ -1,5 +1,5 @@
 // Q2_K and Q3_K: 16 sub-blocks of 16, 2-bit levels (and a third bit). The scale times the level fits a byte, so it is
-// multiplied in when unpacking. Levels: per half of 128 values 8 lines; bits 2j of line i hold values 32 j + 4 i of the half.
+// multiplied in when unpacking, but where pairs are summed as words. Levels: per half of 128 values 8 lines; bits 2j of line i hold values 32 j + 4 i of the half.
 
 /// Q2_K's scales as words, which levels are multiplied with.
 inline void scales_to_words(SubBlockScales<16, true>& scales) {
@@ -15,16 +15,31 @@ inline void two_bit_levels(const uint8_t* line, I32x16 (&w)[4]) {
   w[3] = bits_and(shift_right_bits<6>(v), two);
 }
 
+/// The levels of both halves, as they are.
+template <class F, class Panel>
+inline void unpack_levels(const uint8_t* lines, Panel& panel) {
+  for (int half = 0; half < 2; ++half)
+    for (int i = 0; i < 8; ++i) {
+      I32x16 w[4];
+      F::levels(F::level_lines(lines, half), i, w);
+      for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], w[j]);
+    }
+}
+
 // Lines: 4 of scales (low nibble) and mins (high nibble), 16 of levels, d and dmin.
 struct Q2_KFormat {
   static constexpr DType kDType = DType::q2_k;
   static constexpr PackLayout kPack{21, 0, -1, 0, -1};
-  static constexpr int kGroup = act_group(kDType), kMaxWeight = 3 * 15, kMaxLevel = 3, kOffset = 0;
+  static constexpr int kGroup = act_group(kDType), kMaxLevel = 3, kMaxWeight = kSumsWords ? kMaxLevel : 3 * 15, kOffset = 0;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::pairs16, 0), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;
-  using Panel = FoldedPanel<16, true>;
+  using Panel = PanelOf<kSumsWords, SubBlockPanel<16, true>, FoldedPanel<16, true>>;
 
-  static void unpack(const uint8_t* lines, const uint16_t*, int, Panel& panel) {
+  static void unpack(const uint8_t* lines, const uint16_t*, int, SubBlockPanel<16, true>& panel) {
+    unpack_scales_and_mins(lines, panel);
+    unpack_levels<Q2_KFormat>(lines, panel);
+  }
+  static void unpack(const uint8_t* lines, const uint16_t*, int, FoldedPanel<16, true>& panel) {
     Scales scales;
     unpack_scales_and_mins(lines, scales);
     scales_to_words(scales);
@@ -74,18 +89,24 @@ struct Q2_KFormat {
 };
 
 // Lines: 8 of third bits (bit 4 half + j of line i), 16 of levels, 3 of scales (16 low nibbles, then 2 bits each); d.
-// (q - 4) * (scale - 32) lies in -124..128: stored plus 124, or where levels are signed minus 1.
+// (q - 4) * (scale - 32) lies in -124..128: stored plus 124, or where levels are signed minus 1. Where scales are not multiplied
+// in, and straight from packed lines, q itself is multiplied, whose offset is 4 in each sub-block.
 struct Q3_KFormat {
   static constexpr DType kDType = DType::q3_k;
   static constexpr PackLayout kPack{27, 0, 108, 0, -1};
-  // Panels hold (q - 4) * scale plus kOffset; packed products use q itself, whose offset is 4 in each sub-block.
-  static constexpr int kGroup = act_group(kDType), kOffset = kSignedLevels ? -1 : 124, kMaxWeight = 128 + kOffset, kMaxLevel = 7;
-  static constexpr ActLayout kAct = act_layout(kGroup, ActAux::offset_group, kOffset),
-                             kPackedAct = act_layout(kGroup, ActAux::offset16, 4);
+  static constexpr int kFoldedOffset = kSignedLevels ? -1 : 124, kMaxLevel = 7;
+  static constexpr int kGroup = act_group(kDType), kOffset = kSumsWords ? 4 : kFoldedOffset,
+                       kMaxWeight = kSumsWords ? kMaxLevel : 128 + kFoldedOffset;
+  static constexpr ActLayout kPackedAct = act_layout(kGroup, ActAux::offset16, 4),
+                             kAct = kSumsWords ? kPackedAct : act_layout(kGroup, ActAux::offset_group, kFoldedOffset);
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;
-  using Panel = FoldedPanel<16, false>;
+  using Panel = PanelOf<kSumsWords, SubBlockPanel<16, false>, FoldedPanel<16, false>>;
 
-  static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
+  static void unpack(const uint8_t* lines, const uint16_t* halves, int, SubBlockPanel<16, false>& panel) {
+    unpack_block_scales(lines, halves, panel);
+    unpack_levels<Q3_KFormat>(lines, panel);
+  }
+  static void unpack(const uint8_t* lines, const uint16_t* halves, int, FoldedPanel<16, false>& panel) {
     FoldedScales scales;
     unpack_block_scales(lines, halves, scales);
     set_tables(scales);
@@ -129,14 +150,14 @@ struct Q3_KFormat {
 
  private:
   using Scales = SubBlockScales<16, false>;
-  // Of (q - 4) * scale + kOffset, q in 0..7, bytes that hold it modulo 256, as the whole fits a byte.
+  // Of (q - 4) * scale + kFoldedOffset, q in 0..7, bytes that hold it modulo 256, as the whole fits a byte.
   struct FoldedScales : Scales {
     int32_t table[16][16];  // for q of 0..3, in the four bytes of a lane
     int32_t four[16][16];   // what q's third bit adds: 4 * scale in each byte
   };
   static I32x16 times_4(I32x16 v) { return add_bytes(add_bytes(v, v), add_bytes(v, v)); }
   static void set_tables(FoldedScales& scales) {
-    const I32x16 offset = splat(static_cast<int32_t>((kOffset & 0xFF) * 0x01010101u));
+    const I32x16 offset = splat(static_cast<int32_t>((kFoldedOffset & 0xFF) * 0x01010101u));
     for (int i = 0; i < 16; ++i) {
       const I32x16 scale = load(scales.scale[i]);
       const I32x16 s = lookup_bytes(scale, zero_i32()), minus_s = lookup_bytes(sub(zero_i32(), scale), zero_i32());

@@ -3,12 +3,12 @@
 // of at most 255, scales of at most 128 and 256 activations of at most 128 the sums stay below 2^31.
 
 /// What of a format the tile kernels depend on; formats that agree here share their code.
-template <int kGroup_, bool kOffset_, bool kWide_, int kTokenBytes_, int kWordSteps_, int kFlagRow_>
+template <int kGroup_, int kOffset_, bool kSigned_, int kTokenBytes_, int kWordSteps_, int kFlagRow_>
 struct TileTraits {
   static constexpr int kTokenBytes = kTokenBytes_;
   static constexpr int kGroup = kGroup_;          // activations per scale
-  static constexpr bool kOffset = kOffset_;       // integer sums start from the activations' aux dwords
-  static constexpr bool kWide = kWide_;           // levels above 127
+  static constexpr int kOffset = kOffset_;        // if not 0, integer sums start from the activations' aux dwords
+  static constexpr bool kSigned = kSigned_;       // levels have a sign
   static constexpr int kWordSteps = kWordSteps_;  // steps whose sums fit 16 bits; 0 = sums have 32 bits from the start
   static constexpr int kFlagRow = kFlagRow_;      // aux dword that says whether sums of sub-blocks may exceed 16 bits; -1 = none
 };
@@ -114,22 +114,45 @@ inline void for_steps(const Panel* panels, const ActRecord<T>& act, int64_t firs
 
 /// sum += factor * products of kSteps steps, from `first` on. Without a dot product of bytes in the instruction set, pairs are
 /// summed as words while they fit, and the multiplication that widens them applies the factor (in both halves of a lane).
+/// Registers hold the words of all tokens, or words and sums of half of them, whichever are added to more often.
 template <class F, int kSteps, class Panel, int R, int T>
 inline void add_steps_as_words(const Panel* panels, const ActRecord<T>& act, int first, const I32x16 (&factor)[R],
                                I32x16 (&sum)[R][T]) {
-  static_assert(kSteps % F::kWordSteps == 0);
+  constexpr int kWordSteps = F::kWordSteps < kSteps ? F::kWordSteps : kSteps;
+  static_assert(kSteps % kWordSteps == 0);
+  constexpr int kAtOnce = kWordSteps >= 4 ? T : (T + 1) / 2;
   PHIAL_UNROLL
-  for (int begin = 0; begin < kSteps; begin += F::kWordSteps) {
-    Words part[R][T];
+  for (int begin_t = 0; begin_t < T; begin_t += kAtOnce) {
     PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) part[r][t] = zero_i32();
-    for_steps<F::kWordSteps, R>(panels, act, first + begin, [&part](int r, int t, I32x16 w, auto x) {
-      part[r][t] = add_words(part[r][t], pair_products(w, x));
-    });
-    PHIAL_UNROLL
-    for (int r = 0; r < R; ++r) PHIAL_UNROLL
-    for (int t = 0; t < T; ++t) sum[r][t] = dot_words(sum[r][t], part[r][t], factor[r]);
+    for (int begin = 0; begin < kSteps; begin += kWordSteps) {
+      Words part[R][kAtOnce];
+      PHIAL_UNROLL
+      for (int step = 0; step < kWordSteps; ++step) {
+        I32x16 w[R];
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) w[r] = load_line(panels[r].q[first + begin + step]);
+        PHIAL_UNROLL
+        for (int t = 0; t < kAtOnce; ++t) {
+          if (begin_t + t == T) break;
+          const auto x = act.values(first + begin, step, begin_t + t);
+          PHIAL_UNROLL
+          for (int r = 0; r < R; ++r) {
+            Words& words = part[r][t];
+            words = step == 0 ? pair_products(w[r], x) : add_words(words, pair_products(w[r], x));
+            keep(words);  // else GCC adds in another order, with more products than registers
+          }
+        }
+      }
+      PHIAL_UNROLL
+      for (int t = 0; t < kAtOnce; ++t) {
+        if (begin_t + t == T) break;
+        PHIAL_UNROLL
+        for (int r = 0; r < R; ++r) {
+          sum[r][begin_t + t] = dot_words(sum[r][begin_t + t], part[r][t], factor[r]);
+          keep(sum[r][begin_t + t]);
+        }
+      }
+    }
   }
 }
 
@@ -143,16 +166,22 @@ inline void add_steps(const Panel* panels, const ActRecord<T>& act, int64_t firs
     add_steps_as_words<F, kSteps>(panels, act, first, one, sum);
   } else {
     for_steps<kSteps, R>(panels, act, first,
-                         [&sum](int r, int t, I32x16 w, auto x) { sum[r][t] = dot_bytes<F::kWide>(sum[r][t], w, x); });
+                         [&sum](int r, int t, I32x16 w, auto x) { sum[r][t] = dot_bytes<F::kSigned>(sum[r][t], w, x); });
   }
 }
+
+/// Whether pairs of products are summed as words: then scales are not multiplied into levels, of which the more can be summed
+/// the smaller they are.
+constexpr bool kSumsWords = word_steps(1) > 0;
+/// Whether levels of at most `top` are multiplied with their signs: where unsigned ones have to be below 128.
+constexpr bool uses_signed(int top) { return kSignedAbove127 && top > 127; }
 
 /// The start of integer sums: what aux dword i of each token holds, or zero.
 template <class F, int R, int T>
 inline void start_sums(const ActRecord<T>& act, int64_t i, I32x16 (&sum)[R][T]) {
   PHIAL_UNROLL
   for (int t = 0; t < T; ++t) {
-    sum[0][t] = F::kOffset ? act.aux_dword(i, t) : zero_i32();
+    sum[0][t] = F::kOffset != 0 ? act.aux_dword(i, t) : zero_i32();
     PHIAL_UNROLL
     for (int r = 1; r < R; ++r) sum[r][t] = sum[0][t];
   }
@@ -195,7 +224,7 @@ inline void multiply_tile_in_words(const SubBlockPanel<kSub, kMin>* panels, cons
         scales[r] = bits_or(shift_left<16>(load(panels[r].scale[j])), bits_and(load(panels[r].scale[j + 1]), splat(0xFFFF)));
       PHIAL_UNROLL
       for (int t = 0; t < T; ++t) {
-        const I32x16 start = F::kOffset ? add(act.aux_dword(j + 1, t), middle) : middle;
+        const I32x16 start = F::kOffset != 0 ? add(act.aux_dword(j + 1, t), middle) : middle;
         PHIAL_UNROLL
         for (int r = 0; r < R; ++r) add_dot_words(sum[r][t], add_words(add(part[r][t], start), middle), scales[r]);
       }
@@ -225,12 +254,18 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
           pair[r] = twice(scale[r]);
         }
         add_steps_as_words<F, kSub / 4>(panels, act, j * (kSub / 4), pair, sum);
-        if constexpr (F::kOffset) {
+        if constexpr (F::kOffset != 0) {
+          // -offset * sum as a product of words: what of the offset a word does not hold goes to the scale.
+          constexpr int kShift = F::kOffset * kSub * 128 > 32767 ? 5 : 0;
+          static_assert(F::kOffset % (1 << kShift) == 0 && F::kOffset * kSub * 128 >> kShift <= 32767);
+          I32x16 times[R];
+          PHIAL_UNROLL
+          for (int r = 0; r < R; ++r) times[r] = bits_and(shift_left<kShift>(scale[r]), splat(0xFFFF));
           PHIAL_UNROLL
           for (int t = 0; t < T; ++t) {
-            const I32x16 offset = act.aux_dword(j, t);
+            const I32x16 offset = shift_right<kShift>(act.aux_dword(j, t));
             PHIAL_UNROLL
-            for (int r = 0; r < R; ++r) sum[r][t] = add(sum[r][t], mul(offset, scale[r]));
+            for (int r = 0; r < R; ++r) sum[r][t] = dot_words(sum[r][t], offset, times[r]);
           }
         }
       } else {
@@ -249,6 +284,18 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
     for (int r = 0; r < R; ++r) end_group<F>(panels[r], sum[r], act, g, acc + r * 16, R * 16);
   }
 }
+
+template <bool kFirst, class A, class B>
+struct EitherPanel {
+  using type = A;
+};
+template <class A, class B>
+struct EitherPanel<false, A, B> {
+  using type = B;
+};
+/// A if kFirst, else B.
+template <bool kFirst, class A, class B>
+using PanelOf = typename EitherPanel<kFirst, A, B>::type;
 
 // Sub-block scales already multiplied into the levels, which then still fit a byte.
 template <int kSub_, bool kMin_>
@@ -377,7 +424,7 @@ template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool,
               LinesAhead& ahead) {
   using Panel = typename F::Panel;
-  using Traits = TileTraits<F::kGroup, F::kOffset != 0, kWideDiffers && (F::kMaxWeight > 127), F::kAct.token_bytes(),
+  using Traits = TileTraits<F::kGroup, kSumsWords ? F::kOffset : F::kOffset != 0, uses_signed(F::kMaxWeight), F::kAct.token_bytes(),
                             word_steps(F::kMaxWeight), F::kAct.sum_values != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
   if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc, ahead);
