@@ -1,6 +1,10 @@
 // 16 lanes in two ymm registers; the names of simd_avx512.h. Included inside a target region: no standard headers here.
 
-constexpr int kPackedTokens = 6;               // that are multiplied straight from packed lines, at most
+#ifdef PHIAL_AVX_VNNI
+constexpr int kPackedTokens = 6;  // that are multiplied straight from packed lines, at most
+#else
+constexpr int kPackedTokens = 3;        // more are faster unpacked
+#endif
 constexpr int kTilePanels = 1;                 // 6 tokens x 16 rows fill the registers
 #define PHIAL_UNROLL _Pragma("GCC unroll 16")  // so that sums lie in registers
 
@@ -173,8 +177,8 @@ inline __m256i dot_bytes_256(__m256i acc, __m256i w, __m256i x) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 #endif
 }
-/// acc + sum of four products per lane. Exact: w unsigned bytes of at most 127 (255 where kSignedAbove127 is not set) and x signed
-/// ones in -128..127, or, if kSigned, w in -128..127 and x in -127..127.
+/// acc + sum of four products per lane. Exact: w unsigned bytes of at most 127 (255 where kSignedAbove127 is not set) and x
+/// signed ones in -128..127, or, if kSigned, w in -128..127 and x in -127..127.
 template <bool kSigned>
 inline I32x16 dot_bytes(I32x16 acc, I32x16 w, I32x16 x) {
   return {dot_bytes_256<kSigned>(acc.a, w.a, x.a), dot_bytes_256<kSigned>(acc.b, w.b, x.b)};

@@ -127,8 +127,8 @@ inline I32x16 splat_dword(const void* p) {
 }
 /// Dword i of those at p, for dot_bytes.
 inline I32x16 act_dword(const void* p, int i) { return splat_dword(static_cast<const char*>(p) + i * 4); }
-constexpr bool kSignedLevels = false;  // levels are 0..255
-constexpr int kActSteps = 1;           // steps of one token side by side in the activations
+constexpr bool kSignedLevels = false;    // levels are 0..255
+constexpr int kActSteps = 1;             // steps of one token side by side in the activations
 constexpr bool kSignedAbove127 = false;  // whether levels above 127 are stored with their signs instead
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }

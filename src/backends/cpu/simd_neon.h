@@ -223,8 +223,8 @@ struct ActDword {
 };
 /// Dword i of those at p, i known to the compiler; all of the 16 bytes it lies in may be read.
 inline ActDword act_dword(const void* p, unsigned i) { return {vld1q_s8(static_cast<const int8_t*>(p) + i / 4 * 16), i % 4}; }
-constexpr bool kSignedLevels = true;  // levels are -128..127 where other instruction sets store 0..255
-constexpr int kActSteps = 2;          // steps of one token side by side in the activations: 8 k, as SMMLA takes them
+constexpr bool kSignedLevels = true;     // levels are -128..127 where other instruction sets store 0..255
+constexpr int kActSteps = 2;             // steps of one token side by side in the activations: 8 k, as SMMLA takes them
 constexpr bool kSignedAbove127 = false;  // whether levels above 127 are stored with their signs instead
 // Sums of products are 32 bits at once here; the words of other instruction sets are declared, not used.
 constexpr int word_steps(int) { return 0; }

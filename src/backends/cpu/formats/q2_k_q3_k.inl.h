@@ -1,5 +1,6 @@
 // Q2_K and Q3_K: 16 sub-blocks of 16, 2-bit levels (and a third bit). The scale times the level fits a byte, so it is
-// multiplied in when unpacking, but where pairs are summed as words. Levels: per half of 128 values 8 lines; bits 2j of line i hold values 32 j + 4 i of the half.
+// multiplied in when unpacking, but where pairs are summed as words. Levels: per half of 128 values 8 lines; bits 2j of line i
+// hold values 32 j + 4 i of the half.
 
 /// Q2_K's scales as words, which levels are multiplied with.
 inline void scales_to_words(SubBlockScales<16, true>& scales) {

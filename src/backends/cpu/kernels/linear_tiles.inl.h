@@ -424,8 +424,8 @@ template <class F>
 void multiply(const std::byte* panels, int n_panels, int n_blocks, const std::byte* act, int n_tokens, float* acc, bool,
               LinesAhead& ahead) {
   using Panel = typename F::Panel;
-  using Traits = TileTraits<F::kGroup, kSumsWords ? F::kOffset : F::kOffset != 0, uses_signed(F::kMaxWeight), F::kAct.token_bytes(),
-                            word_steps(F::kMaxWeight), F::kAct.sum_values != 0 ? F::kAct.n_aux - 1 : -1>;
+  using Traits = TileTraits<F::kGroup, kSumsWords ? F::kOffset : F::kOffset != 0, uses_signed(F::kMaxWeight),
+                            F::kAct.token_bytes(), word_steps(F::kMaxWeight), F::kAct.sum_values != 0 ? F::kAct.n_aux - 1 : -1>;
   const auto* p = reinterpret_cast<const Panel*>(panels);
   if (kTilePanels == 1 || n_panels == 1) return multiply_panels<Traits, Panel, 1>(p, n_blocks, act, n_tokens, acc, ahead);
   if constexpr (kTilePanels == 2) multiply_panels<Traits, Panel, 2>(p, n_blocks, act, n_tokens, acc, ahead);
