@@ -107,6 +107,17 @@ inline void store_i8(int8_t* p, I32x16 v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
+/// 64 bytes: the low bytes of four vectors' lanes, one vector after another.
+inline I32x16 bytes_of(const I32x16 (&v)[4]) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), low = _mm256_set1_epi32(0xFF);
+  const auto words = [&low](const I32x16& x) {
+    return _mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low));
+  };
+  const auto both = [&](const I32x16& x, const I32x16& y) {
+    return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words(x), words(y)), order);
+  };
+  return {both(v[0], v[1]), both(v[2], v[3])};
+}
 /// Low half of each lane; values fit 16 bits.
 inline void store_i16(int16_t* p, I32x16 v) {
   const __m256i words = _mm256_packs_epi32(v.a, v.b);  // quarters 0 2 1 3
@@ -137,6 +148,8 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   return {_mm256_srl_epi32(x.a, count), _mm256_srl_epi32(x.b, count)};
 }
+constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
+void interleave_six(const I32x16 (&v)[6], int32_t* out);
 inline I32x16 mul_words(I32x16 x, I32x16 y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
 inline I32x16 add_bytes(I32x16 x, I32x16 y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }
 /// Of each byte of `index`, 0 to 3, the byte of the same lane of `table`.

@@ -69,6 +69,14 @@ inline I32x16 shift_right(I32x16 a) {
 }  // keeps the sign
 /// Low byte of each lane, no saturation.
 inline void store_i8(int8_t* p, I32x16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
+/// 64 bytes: the low bytes of four vectors' lanes, one vector after another.
+inline I32x16 bytes_of(const I32x16 (&v)[4]) {
+  const __m512i low = _mm512_set1_epi32(0xFF);
+  const __m512i a = _mm512_packus_epi32(_mm512_and_si512(v[0], low), _mm512_and_si512(v[1], low));
+  const __m512i b = _mm512_packus_epi32(_mm512_and_si512(v[2], low), _mm512_and_si512(v[3], low));
+  const __m512i bytes = _mm512_packus_epi16(a, b);
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), bytes);
+}
 /// Low half of each lane; values fit 16 bits.
 inline void store_i16(int16_t* p, I32x16 v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v)); }
 
@@ -108,6 +116,33 @@ inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
   const I32x16 b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
   const I32x16 sums = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), sums);
+}
+/// Qwords of a step of three pairs of tokens, by turns: line `line` of three, of pairs of which each has 8 steps.
+inline I32x16 steps_of_pairs(const I32x16 (&pair)[3], int line) {
+  const int64_t first = 8 * line;
+  const auto step = [first](int64_t i) { return (first + i) / 3; };
+  const auto from = [&](int64_t i) { return step(i) + ((first + i) % 3 == 1 ? 8 : 0); };
+  unsigned third = 0;
+  for (int i = 0; i < 8; ++i) third |= (first + i) % 3 == 2 ? 1u << i : 0;
+  const __m512i two = _mm512_permutex2var_epi64(
+      pair[0], _mm512_setr_epi64(from(0), from(1), from(2), from(3), from(4), from(5), from(6), from(7)), pair[1]);
+  return _mm512_mask_permutexvar_epi64(two, static_cast<__mmask8>(third),
+                                       _mm512_setr_epi64(step(0), step(1), step(2), step(3), step(4), step(5), step(6), step(7)),
+                                       pair[2]);
+}
+/// Lanes of six vectors by turns: those of six tokens' steps, to six lines.
+constexpr bool kInterleavesSix = true;
+inline void interleave_six(const I32x16 (&v)[6], int32_t* out) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+                high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+  I32x16 half[2][3];
+  PHIAL_UNROLL
+  for (int p = 0; p < 3; ++p) {
+    half[0][p] = _mm512_permutex2var_epi32(v[2 * p], low, v[2 * p + 1]);
+    half[1][p] = _mm512_permutex2var_epi32(v[2 * p], high, v[2 * p + 1]);
+  }
+  PHIAL_UNROLL
+  for (int line = 0; line < 6; ++line) store(out + line * 16, steps_of_pairs(half[line / 3], line % 3));
 }
 inline I32x16 mul_words(I32x16 a, I32x16 b) { return _mm512_mullo_epi16(a, b); }  // 32 products of 16 bits
 inline I32x16 add_bytes(I32x16 a, I32x16 b) { return _mm512_add_epi8(a, b); }

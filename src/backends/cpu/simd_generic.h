@@ -195,6 +195,12 @@ inline I32x16 shift_right(I32x16 x) {
 inline void store_i8(int8_t* p, I32x16 v) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(v.lane[i]);
 }
+/// 64 bytes: the low bytes of four vectors' lanes, one vector after another.
+inline I32x16 bytes_of(const I32x16 (&v)[4]) {
+  I32x16 r;
+  for (int i = 0; i < 4; ++i) store_i8(reinterpret_cast<int8_t*>(r.lane + 4 * i), v[i]);
+  return r;
+}
 inline void store_i16(int16_t* p, I32x16 v) {
   for (int i = 0; i < 16; ++i) p[i] = static_cast<int16_t>(v.lane[i]);
 }
@@ -261,6 +267,8 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
 inline int32_t mul_word_pair(uint32_t x, uint32_t y) {
   return wrapped(((x & 0xFFFF) * (y & 0xFFFF) & 0xFFFF) | (x >> 16) * (y >> 16) << 16);
 }
+constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
+void interleave_six(const I32x16 (&v)[6], int32_t* out);
 inline I32x16 mul_words(I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(mul_word_pair(uint32_t(x.lane[i]), uint32_t(y.lane[i])));

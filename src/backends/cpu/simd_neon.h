@@ -131,10 +131,16 @@ template <int N>
 inline I32x16 shift_right(I32x16 x) {
   return {vshrq_n_s32(x.a, N), vshrq_n_s32(x.b, N), vshrq_n_s32(x.c, N), vshrq_n_s32(x.d, N)};
 }  // keeps the sign
-/// Low byte of each lane, no saturation.
-inline void store_i8(int8_t* p, I32x16 v) {
+inline int8x16_t low_bytes(I32x16 v) {
   const int16x8_t low = vmovn_high_s32(vmovn_s32(v.a), v.b), high = vmovn_high_s32(vmovn_s32(v.c), v.d);
-  vst1q_s8(p, vmovn_high_s16(vmovn_s16(low), high));
+  return vmovn_high_s16(vmovn_s16(low), high);
+}
+/// Low byte of each lane, no saturation.
+inline void store_i8(int8_t* p, I32x16 v) { vst1q_s8(p, low_bytes(v)); }
+/// 64 bytes: the low bytes of four vectors' lanes, one vector after another.
+inline I32x16 bytes_of(const I32x16 (&v)[4]) {
+  return {vreinterpretq_s32_s8(low_bytes(v[0])), vreinterpretq_s32_s8(low_bytes(v[1])), vreinterpretq_s32_s8(low_bytes(v[2])),
+          vreinterpretq_s32_s8(low_bytes(v[3]))};
 }
 /// Low half of each lane; values fit 16 bits.
 inline void store_i16(int16_t* p, I32x16 v) {
@@ -182,6 +188,8 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
 inline int32x4_t mul_words(int32x4_t x, int32x4_t y) {
   return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(x), vreinterpretq_s16_s32(y)));
 }
+constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
+void interleave_six(const I32x16 (&v)[6], int32_t* out);
 inline I32x16 mul_words(I32x16 x, I32x16 y) {
   return {mul_words(x.a, y.a), mul_words(x.b, y.b), mul_words(x.c, y.c), mul_words(x.d, y.d)};
 }

@@ -4,6 +4,21 @@ constexpr float kSmallestGroup = 1e-30f;  // docs/numerics.md
 
 inline void store_integers(int8_t* q, I32x16 v) { store_i8(q, v); }
 inline void store_integers(int16_t* q, I32x16 v) { store_i16(q, v); }
+/// What lanes(i) makes of values i to i + 15, for i in 0, 16 ... below n, with room for whole lanes, where
+/// store_integers(q + i, lanes) puts them.
+template <typename To, typename Lanes>
+inline void store_all(To q, int n, Lanes lanes) {
+  for (int i = 0; i < n; i += 16) store_integers(q + i, lanes(i));
+}
+template <typename Lanes>
+inline void store_all(int8_t* q, int n, Lanes lanes) {
+  int i = 0;
+  for (; i + 64 <= n; i += 64) {  // a line at once, else who reads lines waits for its parts
+    const I32x16 v[4] = {lanes(i), lanes(i + 16), lanes(i + 32), lanes(i + 48)};
+    store(reinterpret_cast<int32_t*>(q + i), bytes_of(v));
+  }
+  for (; i < n; i += 16) store_integers(q + i, lanes(i));
+}
 
 inline float largest_magnitude(const float* x, int n) {
   F32x16 top = zero_f32();
@@ -11,10 +26,10 @@ inline float largest_magnitude(const float* x, int n) {
   return max_lanes(top);
 }
 
-/// n values times `factor` as integers, with room for whole lanes, where store_integers(q + i, lanes) puts them.
+/// n values times `factor` as integers.
 template <typename To>
 inline void store_rounded(const float* x, int n, float factor, To q) {
-  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(mul(load_first(x + i, n - i), splat(factor))));
+  store_all(q, n, [=](int i) { return to_i32(mul(load_first(x + i, n - i), splat(factor))); });
 }
 /// ops/numerics.h's quantize_to in lanes: n values as integers of at most `limit`; their scale.
 template <typename To>
@@ -32,17 +47,34 @@ inline float quantize_to_power(const float* x, int n, To q) {
   return power.scale;
 }
 
+/// The groups of a whole chunk, of kShortGroup values each, as quantize_to does one, but their largest magnitudes and factors
+/// side by side.
+inline void quantize_short_groups(float limit, const float* x, int8_t* q, float* scales) {
+  constexpr int n_groups = kChunkK / kShortGroup;
+  static_assert(kShortGroup == 32);
+  alignas(64) float rows[16][16] = {}, factors[16];
+  for (int g = 0; g < n_groups; ++g) store(rows[g], max(abs(load(x + g * 32)), abs(load(x + g * 32 + 16))));
+  const F32x16 amax = max_of_rows(rows, n_groups);
+  store(factors, select(less(amax, splat(kSmallestGroup)), zero_f32(), div(splat(limit), amax)));
+  store_first(scales, div(amax, splat(limit)), n_groups);
+  store_all(q, kChunkK, [&](int i) { return to_i32(mul(load(x + i), splat(factors[i / 32]))); });
+}
+
 /// ops/numerics.h's quantize_long_group in lanes.
 inline float quantize_long_group(const float* x, int n, int8_t* q) {
-  F32x16 high = zero_f32(), low = zero_f32();  // low: the largest of what is below zero, without its sign
-  for (int i = 0; i < n; i += 16) {
-    const F32x16 v = load_first(x + i, n - i);
-    high = max(high, v), low = max(low, sub(zero_f32(), v));
+  F32x16 high[2], low[2];  // low: the largest of what is below zero, without its sign
+  for (int j = 0; j < 2; ++j) high[j] = low[j] = zero_f32();
+  const auto see = [&](int j, F32x16 v) { high[j] = max(high[j], v), low[j] = max(low[j], sub(zero_f32(), v)); };
+  int at = 0;
+  for (; at + 64 <= n; at += 64) {
+    see(0, load(x + at)), see(1, load(x + at + 16)), see(0, load(x + at + 32)), see(1, load(x + at + 48));
   }
-  const float above = max_lanes(high), below = max_lanes(low), top = above >= below ? above : -below;
+  for (; at < n; at += 16) see(0, load_first(x + at, n - at));
+  const float above = max_lanes(max(high[0], high[1])), below = max_lanes(max(low[0], low[1])),
+              top = above >= below ? above : -below;
   const F32x16 inverse = splat(__builtin_fabsf(top) < kSmallestGroup ? 0.0f : -kLongGroupSteps / top);
   const F32x16 limit = splat(kLongGroupTop);
-  for (int i = 0; i < n; i += 16) store_integers(q + i, to_i32(min(mul(load_first(x + i, n - i), inverse), limit)));
+  store_all(q, n, [=](int i) { return to_i32(min(mul(load_first(x + i, n - i), inverse), limit)); });
   return top / -kLongGroupSteps;
 }
 
@@ -110,20 +142,28 @@ inline void sums_of_16(const int32_t* dwords, int32_t* out) {
 
 /// Whether a sum of sum_values values times levels may exceed sum_limit, by the sums of the values of each sign.
 inline int32_t sums_may_exceed(const ActLayout& layout, const int32_t* dwords, const int32_t* sum16) {
-  int32_t below16[kChunkK / 16];
+  alignas(64) int32_t below16[kChunkK / 16], high[kChunkK / 16], low[kChunkK / 16];
   sums_of_16<true>(dwords, below16);
-  int32_t largest = 0;
-  const int n16 = layout.sum_values / 16;
-  for (int i = 0; i < kChunkK / 16; i += n16) {
-    int32_t sum = 0, negative = 0;
-    for (int j = i; j < i + n16; ++j) sum += sum16[j], negative -= below16[j];
-    const int32_t positive = sum + negative;
-    const int32_t above = layout.sum_high * positive + layout.sum_low * negative;
-    const int32_t below = layout.sum_low * positive + layout.sum_high * negative;
-    largest = above > largest ? above : largest;
-    largest = below > largest ? below : largest;
-  }
-  return largest > layout.sum_limit;
+  const I32x16 negative = sub(zero_i32(), load(below16)), positive = add(load(sum16), negative);
+  const I32x16 top = splat(layout.sum_high), bottom = splat(layout.sum_low);
+  store(high, add(mul(top, positive), mul(bottom, negative)));
+  store(low, add(mul(bottom, positive), mul(top, negative)));
+  const auto largest = [&](auto n16) {  // of a sub-block or of the chunk
+    int32_t most = 0;
+    PHIAL_UNROLL
+    for (int i = 0; i < kChunkK / 16; i += decltype(n16)::value) {
+      int32_t above = 0, below = 0;
+      PHIAL_UNROLL
+      for (int j = i; j < i + decltype(n16)::value; ++j) above += high[j], below += low[j];
+      most = above > most ? above : most;
+      most = below > most ? below : most;
+    }
+    return most;
+  };
+  const int most = layout.sum_values == 16   ? largest(TokenCount<1>())
+                   : layout.sum_values == 32 ? largest(TokenCount<2>())
+                                             : largest(TokenCount<kChunkK / 16>());
+  return most > layout.sum_limit;
 }
 
 /// A chunk's bytes as f16, the middle two of each four exchanged.
@@ -139,11 +179,22 @@ inline void bytes_as_f16(const int32_t* dwords, int32_t* out) {
   }
 }
 
-/// Token t's part of a tile of n: the int8 values.
-inline void scatter_steps(const int32_t* values, int n, int t, std::byte* out) {
-  for (int i = 0; i < kChunkK / 4; ++i) __builtin_memcpy(out + act_index(i, n, t) * 4, values + i, 4);
+/// What the kernels that take tokens by turns read of a chunk of n tokens: of each step the dwords of all.
+inline void interleave_tokens(const int32_t (*values)[kChunkK / 4], int n, std::byte* out) {
+  if constexpr (kInterleavesSix && kActSteps == 1) {
+    if (n == 6) {
+      for (int i = 0; i < kChunkK / 4; i += 16) {
+        const I32x16 v[6] = {load(values[0] + i), load(values[1] + i), load(values[2] + i),
+                             load(values[3] + i), load(values[4] + i), load(values[5] + i)};
+        interleave_six(v, reinterpret_cast<int32_t*>(out) + i * 6);
+      }
+      return;
+    }
+  }
+  for (int t = 0; t < n; ++t)
+    for (int i = 0; i < kChunkK / 4; ++i) __builtin_memcpy(out + act_index(i, n, t) * 4, values[t] + i, 4);
 }
-/// The same of scales and aux dwords.
+/// Scales and aux dwords of token t in a tile of n.
 inline void scatter(const int32_t* values, int count, int n, int t, std::byte* out) {
   for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n + t) * 4, values + i, 4);
 }
@@ -154,8 +205,10 @@ inline void scatter_runs(const int32_t* values, int count, int n, int t, std::by
 
 constexpr int kValuesAhead = 512;  // floats, asked for early
 
-/// Token t's part of the record of a chunk: `count` values, the others zeros.
-inline void quantize_chunk(const ActLayout& layout, const float* row, int count, int n_slots, int t, std::byte* out) {
+/// Token t's part of the record of a chunk: `count` values, the others zeros. Of int8 values that tokens have by turns (run ==
+/// 4), all but these, which go to `values`.
+inline void quantize_chunk(const ActLayout& layout, const float* row, int count, int n_slots, int t, std::byte* out,
+                           int32_t (&values)[kChunkK / 4]) {
   if (layout.values == ActValues::f32) {
     for (int i = 0; i < count; ++i) __builtin_memcpy(out + (i * n_slots + t) * 4, row + i, 4);
     return;
@@ -176,47 +229,60 @@ inline void quantize_chunk(const ActLayout& layout, const float* row, int count,
       scatter_runs(dwords, kPairChunkK / 2, n_slots, t, out);
     return;
   }
-  alignas(64) int32_t dwords[kChunkK / 4] = {};
-  int8_t* q = reinterpret_cast<int8_t*>(dwords);
+  int8_t* q = reinterpret_cast<int8_t*>(values);
+  if (count < kChunkK) __builtin_memset(values, 0, sizeof values);
   int32_t scales[kChunkK / 32] = {};
-  for (int g = 0; g * layout.group < count; ++g) {
+  const bool short_groups = layout.group <= kShortGroup;
+  if (short_groups && count == kChunkK) quantize_short_groups(127.0f, row, q, reinterpret_cast<float*>(scales));
+  for (int g = 0; g * layout.group < count && !(short_groups && count == kChunkK); ++g) {
     const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
     const float scale = layout.group > kShortGroup ? quantize_long_group(row + at, length, q + at)
                                                    : quantize_to(127.0f, row + at, length, q + at);
     scales[g] = __builtin_bit_cast(int32_t, scale);
   }
   int32_t sum16[kChunkK / 16];
-  sums_of_16<false>(dwords, sum16);
+  sums_of_16<false>(values, sum16);
   int32_t aux[16 + 1];
   fill_aux(layout, sum16, aux);
-  if (layout.sum_values > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, dwords, sum16);
+  if (layout.sum_values > 0) aux[layout.n_aux - 1] = sums_may_exceed(layout, values, sum16);
   const int n_groups = layout.chunk_k / layout.group;
   if (layout.values == ActValues::i8_as_f16) {
     int32_t halves[kChunkK / 2];
-    bytes_as_f16(dwords, halves);
+    bytes_as_f16(values, halves);
     scatter_runs(halves, kChunkK / 2, n_slots, t, out);
-  } else if (layout.run == 4) {
-    scatter_steps(dwords, n_slots, t, out);
-  } else {
-    scatter_runs(dwords, kChunkK / 4, n_slots, t, out);
+  } else if (layout.run != 4) {
+    scatter_runs(values, kChunkK / 4, n_slots, t, out);
   }
   std::byte* const scales_out = out + layout.value_bytes() * n_slots;
   scatter(scales, n_groups, n_slots, t, scales_out);
   scatter(aux, layout.n_aux, n_slots, t, scales_out + n_groups * 4 * n_slots);
 }
 
+constexpr int kChunksAtOnce = 8;  // of which the tokens' values are interleaved then
+constexpr int kTurnTokens = packed_tokens() > kTileTokens ? packed_tokens() : kTileTokens;  // of a tile, at most
+
 inline void quantize_tile(const ActLayout& layout, const float* x, int64_t stride, int n, int64_t n_cols, std::byte* out,
                           int64_t chunk_stride) {
   const int n_slots = static_cast<int>(layout.room(n));
+  const bool by_turns = layout.values == ActValues::i8 && layout.run == 4;
   if (n < n_slots)
     for (int64_t begin = 0, c = 0; begin < n_cols; begin += layout.chunk_k, ++c)
       __builtin_memset(out + c * chunk_stride, 0, static_cast<size_t>(n_slots * layout.token_bytes()));
-  // A row at a time, as memory is read best.
-  for (int t = 0; t < n; ++t)
-    for (int64_t begin = 0, c = 0; begin < n_cols; begin += layout.chunk_k, ++c) {
-      const float* row = x + t * stride + begin;
-      const int count = n_cols - begin < layout.chunk_k ? static_cast<int>(n_cols - begin) : layout.chunk_k;
-      for (int i = 0; i < layout.chunk_k; i += 16) __builtin_prefetch(row + kValuesAhead + i);
-      quantize_chunk(layout, row, count, n_slots, t, out + c * chunk_stride);
-    }
+  alignas(64) int32_t values[kChunksAtOnce][kTurnTokens][kChunkK / 4];
+  alignas(64) int32_t unused[kChunkK / 4];
+  const int64_t n_chunks = (n_cols + layout.chunk_k - 1) / layout.chunk_k;
+  for (int64_t first = 0; first < n_chunks; first += kChunksAtOnce) {
+    const int64_t end = first + kChunksAtOnce < n_chunks ? first + kChunksAtOnce : n_chunks;
+    // A row at a time, as memory is read best.
+    for (int t = 0; t < n; ++t)
+      for (int64_t c = first; c < end; ++c) {
+        const int64_t begin = c * layout.chunk_k;
+        const float* row = x + t * stride + begin;
+        const int count = n_cols - begin < layout.chunk_k ? static_cast<int>(n_cols - begin) : layout.chunk_k;
+        for (int i = 0; i < layout.chunk_k; i += 16) __builtin_prefetch(row + kValuesAhead + i);
+        quantize_chunk(layout, row, count, n_slots, t, out + c * chunk_stride, by_turns ? values[c - first][t] : unused);
+      }
+    if (by_turns)
+      for (int64_t c = first; c < end; ++c) interleave_tokens(values[c - first], n, out + c * chunk_stride);
+  }
 }

@@ -13,6 +13,7 @@ constexpr int act_group(DType dtype) {
 #ifdef PHIAL_OWN_TILES  // tile kernels of this instruction set, constrained, so preferred to those above
 #include PHIAL_OWN_TILES
 #endif
+#include "backends/cpu/kernels/float_functions.inl.h"
 #include "backends/cpu/kernels/activations.inl.h"
 #include "backends/cpu/kernels/linear_levels.inl.h"
 #include "backends/cpu/kernels/linear_packed.inl.h"

@@ -1,6 +1,5 @@
-// Fills OpKernels with the functions of this instruction set.
+// Fills OpKernels with the functions of this instruction set. Behind linear_parts.inl.h, which has what they share.
 
-#include "backends/cpu/kernels/float_functions.inl.h"
 #include "backends/cpu/kernels/elementwise.inl.h"
 #include "backends/cpu/kernels/kv.inl.h"
 #include "backends/cpu/kernels/attention.inl.h"
