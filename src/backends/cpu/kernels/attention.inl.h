@@ -179,6 +179,9 @@ struct ValuesI16 {
   }
 };
 
+/// Whether products of integers leave the highest score of each row too, where no softcap changes scores afterwards.
+constexpr bool kScoresHaveTops = kF32x16Registers >= 32;
+
 /// The same of integers. Not inlined, so that the sums stay in registers.
 template <int kQueries, int kGroups>
 __attribute__((noinline)) void part_scores(QueryBlock& block, int first, const KeysI16& keys, int group) {
@@ -203,6 +206,7 @@ __attribute__((noinline)) void part_scores(QueryBlock& block, int first, const K
       }
     }
     const bool last = end == keys.head_dim;
+    F32x16 top[kQueries];
     PHIAL_UNROLL
     for (int g = 0; g < kGroups; ++g) {
       const F32x16 scale = load(keys.scales + (group + g) * 16), addend = load(block.addend + (group + g) * 16);
@@ -211,8 +215,14 @@ __attribute__((noinline)) void part_scores(QueryBlock& block, int first, const K
         float* const to = &block.rows->s[first + i][(group + g) * 16];
         F32x16 value = to_f32(sum[i][g]);
         if (begin > 0) value = add(load(to), value);
-        store(to, last ? fma(mul(value, scale), splat(block.factor[first + i]), addend) : value);
+        if (last) value = fma(mul(value, scale), splat(block.factor[first + i]), addend);
+        store(to, value);
+        top[i] = g == 0 ? value : max(top[i], value);
       }
+    }
+    if constexpr (kScoresHaveTops) {
+      PHIAL_UNROLL
+      for (int i = 0; i < kQueries; ++i) store(block.rows->top[first + i], top[i]);
     }
   }
 }
@@ -433,10 +443,11 @@ inline void row_words(QueryBlock& block, int i, const SlotPowers& powers, I32x16
   }
   store(block.rows->sum[i], total);
 }
+/// has_tops: rows->top are the highest scores already, of rows that see all.
 template <bool whole>
-inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row,
-                         const SlotPowers& powers) {
-  row_tops<whole>(block, task.unit.cap, powers);
+inline void word_weights(QueryBlock& block, const AttentionTask& task, RunningSoftmax& running, int row, const SlotPowers& powers,
+                         bool has_tops) {
+  if (!whole || !has_tops) row_tops<whole>(block, task.unit.cap, powers);
   move_max(block, running, row);
   for (int i = 0; i < block.n; ++i) {
     I32x16 words[kTileVectors];
@@ -497,11 +508,13 @@ inline void values_with(QueryBlock& block, const ValuesI16& values, const Softma
 inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t tile, int32_t window, int& first, int& end) {
   const int64_t tile_begin = int64_t{tile} * kTile;
   block.whole = positions[0] >= tile_begin + kTile - 1 && (window <= 0 || positions[block.n - 1] - window < tile_begin);
-  first = block.whole ? 0 : kTile;
-  end = block.whole ? kTile : 0;
+  if (block.whole) {
+    for (int i = 0; i < kBlockRows; ++i) block.begin[i] = 0, block.end[i] = kTile;
+    first = 0, end = kTile;
+    return true;
+  }
+  first = kTile, end = 0;
   for (int i = 0; i < block.n; ++i) {
-    block.begin[i] = 0, block.end[i] = kTile;
-    if (block.whole) continue;
     const int32_t last = positions[i] - tile * kTile + 1;
     const int32_t begin = window > 0 ? last - window : 0;
     block.begin[i] = begin > 0 ? begin : 0;
@@ -516,12 +529,21 @@ inline bool set_visible(QueryBlock& block, const int32_t* positions, int32_t til
   return first < end;
 }
 
-/// Asks for part i of n of one head of a page.
-inline void prefetch_head(const std::byte* page, int64_t head_at, int32_t head_dim, DType dtype, int i, int n) {
-  const int64_t value_bytes = dtype == DType::f32 ? 4 : dtype == DType::q8_0 ? 1 : 2;
-  const int64_t begin = head_at * value_bytes, lines = kTile * head_dim * value_bytes / 64;
-  for (int64_t line = lines * i / n; line < lines * (i + 1) / n; ++line) __builtin_prefetch(page + begin + line * 64, 0, 2);
-}
+/// One head in the pages of a cache, of which a part is asked for beside each of n blocks.
+struct HeadLines {
+  int64_t begin;
+  int32_t n_lines, per_block;
+
+  HeadLines(DType dtype, int64_t head_at, int32_t head_dim, int n) {
+    const int32_t value_bytes = dtype == DType::f32 ? 4 : dtype == DType::q8_0 ? 1 : 2;
+    begin = head_at * value_bytes, n_lines = kTile * head_dim * value_bytes / 64, per_block = (n_lines + n - 1) / n;
+  }
+  void prefetch(const std::byte* page, int block) const {
+    __asm__ volatile("");  // else GCC takes the function for one without effects, and drops its calls
+    const int32_t first = block * per_block, end = first + per_block < n_lines ? first + per_block : n_lines;
+    for (int32_t line = first; line < end; ++line) __builtin_prefetch(page + begin + line * 64, 0, 2);
+  }
+};
 
 inline void attention_split(const AttentionTask& task) {
   const KvLayer& kv = *task.kv;
@@ -545,6 +567,8 @@ inline void attention_split(const AttentionTask& task) {
   SlotPowers powers;
   block.addend = score_addend(powers, task.unit);
   const int n_blocks = (task.n_queries + kBlockQueries - 1) / kBlockQueries;
+  const bool has_tops = kScoresHaveTops && kv.k_dtype == DType::i16 && task.unit.cap <= 0;
+  const HeadLines k_lines(kv.k_dtype, head_at, head_dim, n_blocks), v_lines(kv.v_dtype, head_at, head_dim, n_blocks);
   const auto block_size = [&](int b, int row) { return (task.n_queries - row + n_blocks - b - 1) / (n_blocks - b); };
   if (kv.k_dtype == DType::i16) {
     for (int b = 0, row = 0, n; b < n_blocks; ++b, row += n) {
@@ -570,7 +594,7 @@ inline void attention_split(const AttentionTask& task) {
     int row = 0;
     for (int b = 0; b < n_blocks; ++b) {
       const bool has_next = tile + 1 < task.end_tile;
-      if (has_next) prefetch_head(kv.k + task.pages[tile + 1] * k_bytes, head_at, head_dim, kv.k_dtype, b, n_blocks);
+      if (has_next) k_lines.prefetch(kv.k + task.pages[tile + 1] * k_bytes, b);
       block.queries = task.queries + row;
       block.query_words = query_words + row * head_dim;
       block.factor = factor + row;
@@ -601,9 +625,9 @@ inline void attention_split(const AttentionTask& task) {
           block.whole ? float_weights<true>(block, task, running, row, powers)
                       : float_weights<false>(block, task, running, row, powers);
         else
-          block.whole ? word_weights<true>(block, task, running, row, powers)
-                      : word_weights<false>(block, task, running, row, powers);
-        if (has_next) prefetch_head(kv.v + task.pages[tile + 1] * v_bytes, head_at, head_dim, kv.v_dtype, b, n_blocks);
+          block.whole ? word_weights<true>(block, task, running, row, powers, has_tops)
+                      : word_weights<false>(block, task, running, row, powers, has_tops);
+        if (has_next) v_lines.prefetch(kv.v + task.pages[tile + 1] * v_bytes, b);
         switch (kv.v_dtype) {  // the cache formats
           case DType::f32:
             values_with(block, ValuesF32{reinterpret_cast<const float*>(v_page) + head_at, head_dim}, state, row);

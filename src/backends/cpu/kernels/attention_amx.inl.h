@@ -297,7 +297,7 @@ inline void page_scores(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* con
     const int to = kTurns * at % 2;
     if (block) {
       block->queries.rows = &sums.rows[at % 2];
-      prefetch(task.kv->k, at, n);
+      prefetch(task.kv->k, at);
     }
     score_turn(tiles, sums, to, block, 0, scored, kTurns - 1, weighed, scales);
     if (weighed) move_sum(weighed->queries, running, weighed->index * kTileQueries);
@@ -339,7 +339,7 @@ inline void page_values(Tiles& tiles, AttentionSums<Tiles>& sums, TileBlock* con
   };
   static_assert(kGroups <= 2);
   for (int at = 0; at < n; ++at) {
-    prefetch(task.kv->v, at, n);
+    prefetch(task.kv->v, at);
     tiles.begin_values(blocks[at]->index);
     for (int run = 0; run < n_runs; ++run) {
       zero_tiles<kGroups * Tiles::kSums>();
@@ -384,19 +384,20 @@ inline void attention_tiles(const AttentionTask& task) {
   for (int32_t tile = task.first_tile; tile < task.end_tile; ++tile) {
     const std::byte* k_page = kv.k + task.pages[tile] * page_bytes;
     const std::byte* v_page = kv.v + task.pages[tile] * page_bytes;
-    // Of the next page a part is asked for beside each block: all at once would wait for the lines.
-    const auto prefetch = [&](const std::byte* pages, int i, int n) {
-      if (tile + 1 >= task.end_tile) return;
-      const std::byte* const page = pages + task.pages[tile + 1] * page_bytes;
-      prefetch_head(page, head_at, head_dim, DType::i16, i, n);
-      if (i == 0)
-        for (int slot = 0; slot < kTile; slot += 16) __builtin_prefetch(page + scales_at + slot * 4, 0, 2);
-    };
     int n = 0, first, end;
     for (int b = 0; b < n_blocks; ++b)
       if (set_visible(blocks[b].queries, task.positions + b * kTileQueries, tile, task.window, first, end))
         seeing[n++] = &blocks[b];
     if (n == 0) continue;
+    // Of the next page a part is asked for beside each block: all at once would wait for the lines.
+    const HeadLines lines(DType::i16, head_at, head_dim, n);
+    const auto prefetch = [&](const std::byte* pages, int i) {
+      if (tile + 1 >= task.end_tile) return;
+      const std::byte* const page = pages + task.pages[tile + 1] * page_bytes;
+      lines.prefetch(page, i);
+      if (i == 0)
+        for (int slot = 0; slot < kTile; slot += 16) __builtin_prefetch(page + scales_at + slot * 4, 0, 2);
+    };
     scales.k = reinterpret_cast<const float*>(k_page + scales_at);
     scales.v.set(reinterpret_cast<const float*>(v_page + scales_at));
     tiles.unpack_keys({reinterpret_cast<const int16_t*>(k_page) + head_at, scales.k, head_dim});
