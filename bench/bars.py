@@ -38,10 +38,10 @@ NAMES = {
 AT_MOST = {"first_token"}
 
 # By type ("" = any other): what the profile says. Kept beside the bars so that the next run prints it.
-_GROUPS = ("the tile kernel alone reaches 75 to 78 %: for 128 values 32 products of bytes, 2 products of words for the scales (Q6_K 4), 2 of minimums and 3 float "
-           "operations share two pipes; storing results, unpacking, quantizing and attention take the rest (notes)")
-_BLOCKS = ("the tile kernel alone reaches 79 to 80 %, its ceiling: 8 products of bytes and 2 float operations per block of 32 share two pipes; storing results, "
-           "unpacking, quantizing and attention take the rest (notes)")
+_GROUPS = ("the tile kernel alone reaches 80 to 83 % on Zen 5: for 256 values 64 products of bytes, 4 of words for the scales (Q6_K 8), 4 of minimums and 3 float operations "
+           "share two pipes, which leaves 85 %; storing results, unpacking, quantizing, attention, norms and rotation take the rest of a step (notes)")
+_BLOCKS = ("the tile kernel alone reaches 77 to 79 % on Zen 5, and 80 % is all that is left: 8 products of bytes and 2 float operations per block of 32 share two pipes; storing "
+           "results, unpacking, quantizing, attention, norms and rotation take the rest of a step (notes)")
 _MEMORY = ("the median beside the best moment of a memory that other guests of the host use too; in one quiet minute the largest matrix alone is read at 92 to 108 % of what "
            "a plain read reaches (linear_bench, notes)")
 REASONS = {
@@ -49,7 +49,7 @@ REASONS = {
         "Q4_0": _BLOCKS,
         "Q8_0": _BLOCKS,
         "": _GROUPS,
-        "Q3_K_M": "Q3_K's tile kernel alone reaches 90 %, those of the Q4_K and Q5_K matrices beside it 77 %; the rest is not profiled",
+        "Q3_K_M": "Q3_K's tile kernel alone reaches 92 %, those of the Q4_K and Q5_K matrices beside it 80 to 83 %; the rest of a step takes its part (notes)",
         "F16": "products in f32 keep all bits of F16; they run at 81 to 90 % of the f32 peak (linear_bench), which is half of bf16's",
         "BF16": "86 to 90 % in the products alone (linear_bench); attention and the rest of a step do not use bf16",
     },
@@ -60,7 +60,7 @@ REASONS = {
     },
     "decode_share": {"": _MEMORY},
     "decode_ratio": {"": "both wait for the same memory, whose speed moves between the two runs of a pair (notes)"},
-    "together": {"": "one token's decoding is bound by memory, the faster the minute the more, 8 tokens' by arithmetic: straight from packed lines the kernels reach 51 to 70 % of the "
+    "together": {"": "one token's decoding is bound by memory, the faster the minute the more, 8 tokens' by arithmetic: straight from packed lines the kernels reach 57 to 74 % of the "
                      "int8 peak (notes)"},
     "long_share": {"": "attention over long texts, which takes a third and more of the time at 8192 tokens (notes)"},
     "first_token": {"": "weights are copied into fresh memory once, which the host is slow to give"},
