@@ -106,7 +106,7 @@ class Bench:
             entry["phial"].append(self.ours(model))
             entry["peer"].append(self.theirs(model))
         for _ in range(a.long_runs):
-            entry["long"].append(self.phial_bench("-m", model, "-p", a.n_long, "-n", 0, "--no-warmup")[0]["avg_ts"])
+            entry["long"].append(self.phial_bench("-m", model, "-p", a.n_long, "-n", 0)[0]["avg_ts"])
         for _ in range(a.quantize_runs if name != "F16" else 0):
             entry["quantize"].append(self.quantizing(name))
         return entry
@@ -119,7 +119,7 @@ def main():
     ap.add_argument("--source", default="", help="an F16 GGUF to measure instead")
     ap.add_argument("--types", default=",".join(FTYPES), help="comma-separated; empty = only write the report of --results")
     ap.add_argument("--runs", type=int, default=3)
-    ap.add_argument("--long-runs", type=int, default=1, help="runs of the long prompt")
+    ap.add_argument("--long-runs", type=int, default=1, help="runs of the long prompt, each after one that is not counted, as the others")
     ap.add_argument("--quantize-runs", type=int, default=0, help="alternating runs of quantizing, which takes minutes at 32 layers")
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--n-prompt", type=int, default=512)
