@@ -134,6 +134,7 @@ struct Q8_0Format {
   static constexpr DType kDType = DType::q8_0;
   static constexpr int kMaxWeight = kSignedLevels ? 127 : 255, kOffset = kSignedLevels || uses_signed(kMaxWeight) ? 0 : 128,
                        kGroup = act_group(DType::q8_0);
+  static_assert(kGroup <= kShortGroup);  // activations of at least -127, whose signs can be turned
   static constexpr PackLayout kPack{8, 2, 0, kOffset == 0 ? 0 : 0x80808080, -1};
   static constexpr ActLayout kAct = act_layout(kGroup, kOffset ? ActAux::offset32 : ActAux::none, kOffset), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = kChunkK / 32;

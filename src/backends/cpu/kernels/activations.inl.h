@@ -49,14 +49,14 @@ inline float quantize_to_power(const float* x, int n, To q) {
 
 /// The groups of a whole chunk, of kShortGroup values each, as quantize_to does one, but their largest magnitudes and factors
 /// side by side.
-inline void quantize_short_groups(float limit, const float* x, int8_t* q, float* scales) {
+inline void quantize_short_groups(float limit, const float* x, int8_t* q, int32_t* scales) {
   constexpr int n_groups = kChunkK / kShortGroup;
   static_assert(kShortGroup == 32);
   alignas(64) float rows[16][16] = {}, factors[16];
   for (int g = 0; g < n_groups; ++g) store(rows[g], max(abs(load(x + g * 32)), abs(load(x + g * 32 + 16))));
   const F32x16 amax = max_of_rows(rows, n_groups);
   store(factors, select(less(amax, splat(kSmallestGroup)), zero_f32(), div(splat(limit), amax)));
-  store_first(scales, div(amax, splat(limit)), n_groups);
+  store_first(reinterpret_cast<float*>(scales), div(amax, splat(limit)), n_groups);
   store_all(q, kChunkK, [&](int i) { return to_i32(mul(load(x + i), splat(factors[i / 32]))); });
 }
 
@@ -232,13 +232,15 @@ inline void quantize_chunk(const ActLayout& layout, const float* row, int count,
   int8_t* q = reinterpret_cast<int8_t*>(values);
   if (count < kChunkK) __builtin_memset(values, 0, sizeof values);
   int32_t scales[kChunkK / 32] = {};
-  const bool short_groups = layout.group <= kShortGroup;
-  if (short_groups && count == kChunkK) quantize_short_groups(127.0f, row, q, reinterpret_cast<float*>(scales));
-  for (int g = 0; g * layout.group < count && !(short_groups && count == kChunkK); ++g) {
-    const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
-    const float scale = layout.group > kShortGroup ? quantize_long_group(row + at, length, q + at)
-                                                   : quantize_to(127.0f, row + at, length, q + at);
-    scales[g] = __builtin_bit_cast(int32_t, scale);
+  if (layout.group <= kShortGroup && count == kChunkK) {
+    quantize_short_groups(127.0f, row, q, scales);
+  } else {
+    for (int g = 0; g * layout.group < count; ++g) {
+      const int at = g * layout.group, length = count - at < layout.group ? count - at : layout.group;
+      const float scale = layout.group > kShortGroup ? quantize_long_group(row + at, length, q + at)
+                                                     : quantize_to(127.0f, row + at, length, q + at);
+      scales[g] = __builtin_bit_cast(int32_t, scale);
+    }
   }
   int32_t sum16[kChunkK / 16];
   sums_of_16<false>(values, sum16);
