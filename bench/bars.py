@@ -49,7 +49,7 @@ REASONS = {
         "Q4_0": _BLOCKS,
         "Q8_0": _BLOCKS,
         "": _GROUPS,
-        "Q3_K_M": "Q3_K's tile kernel alone reaches 92 %, those of the Q4_K and Q5_K matrices beside it 80 to 83 %; the rest of a step takes its part (notes)",
+        "Q3_K_M": "Q3_K's tile kernel alone reaches 95 %, those of the Q4_K and Q5_K matrices beside it 80 to 83 %; the rest of a step takes its part (notes)",
         "F16": "products in f32 keep all bits of F16; they run at 81 to 90 % of the f32 peak (linear_bench), which is half of bf16's",
         "BF16": "86 to 90 % in the products alone (linear_bench); attention and the rest of a step do not use bf16",
     },
