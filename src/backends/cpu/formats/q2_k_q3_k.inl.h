@@ -34,7 +34,7 @@ struct Q2_KFormat {
   static constexpr int kGroup = act_group(kDType), kMaxLevel = 3, kMaxWeight = kSumsWords ? kMaxLevel : 3 * 15, kOffset = 0;
   static constexpr ActLayout kAct = act_layout(kGroup, ActAux::pairs16, 0), kPackedAct = kAct;
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;
-  using Panel = PanelOf<kSumsWords, SubBlockPanel<16, true>, FoldedPanel<16, true>>;
+  using Panel = std::conditional_t<kSumsWords, SubBlockPanel<16, true>, FoldedPanel<16, true>>;
 
   static void unpack(const uint8_t* lines, const uint16_t*, int, SubBlockPanel<16, true>& panel) {
     unpack_scales_and_mins(lines, panel);
@@ -101,7 +101,7 @@ struct Q3_KFormat {
   static constexpr ActLayout kPackedAct = act_layout(kGroup, ActAux::offset16, 4),
                              kAct = kSumsWords ? kPackedAct : act_layout(kGroup, ActAux::offset_group, kFoldedOffset);
   static constexpr int kBlocksPerChunk = 1, kLevels = 4;
-  using Panel = PanelOf<kSumsWords, SubBlockPanel<16, false>, FoldedPanel<16, false>>;
+  using Panel = std::conditional_t<kSumsWords, SubBlockPanel<16, false>, FoldedPanel<16, false>>;
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, SubBlockPanel<16, false>& panel) {
     unpack_block_scales(lines, halves, panel);

@@ -285,18 +285,6 @@ inline void multiply_tile(const SubBlockPanel<kSub, kMin>* panels, int, const st
   }
 }
 
-template <bool kFirst, class A, class B>
-struct EitherPanel {
-  using type = A;
-};
-template <class A, class B>
-struct EitherPanel<false, A, B> {
-  using type = B;
-};
-/// A if kFirst, else B.
-template <bool kFirst, class A, class B>
-using PanelOf = typename EitherPanel<kFirst, A, B>::type;
-
 // Sub-block scales already multiplied into the levels, which then still fit a byte.
 template <int kSub_, bool kMin_>
 struct alignas(64) FoldedPanel {
