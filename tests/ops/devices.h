@@ -100,9 +100,7 @@ inline std::vector<Bench*> cpu_benches() {
         for (int n_threads : {1, 3}) benches.push_back(std::make_unique<Bench>("cpu", isa, n_threads));
     return benches;
   }();
-#if defined(__x86_64__)
   if (traps_tiles()) trap_amx();  // anew for each test case
-#endif
   std::vector<Bench*> list;
   for (auto& b : all) list.push_back(b.get());
   return list;

@@ -148,8 +148,6 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   return {_mm256_srl_epi32(x.a, count), _mm256_srl_epi32(x.b, count)};
 }
-constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
-void interleave_six(const I32x16 (&v)[6], int32_t* out);
 inline I32x16 mul_words(I32x16 x, I32x16 y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
 inline I32x16 add_bytes(I32x16 x, I32x16 y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }
 /// Of each byte of `index`, 0 to 3, the byte of the same lane of `table`.
@@ -215,6 +213,8 @@ using Words = I32x16;
 /// Products of unsigned and signed bytes, summed by pairs: two words per lane.
 inline Words pair_products(I32x16 u, I32x16 s) { return {_mm256_maddubs_epi16(u.a, s.a), _mm256_maddubs_epi16(u.b, s.b)}; }
 inline Words add_words(Words x, Words y) { return {_mm256_add_epi16(x.a, y.a), _mm256_add_epi16(x.b, y.b)}; }
+constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
+void interleave_six(const I32x16 (&v)[6], int32_t* out);
 /// Sums of four lanes each: lane 4 v + i of the result is that of lanes 4 i to 4 i + 3 of vector v.
 inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);

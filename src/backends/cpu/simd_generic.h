@@ -267,8 +267,6 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
 inline int32_t mul_word_pair(uint32_t x, uint32_t y) {
   return wrapped(((x & 0xFFFF) * (y & 0xFFFF) & 0xFFFF) | (x >> 16) * (y >> 16) << 16);
 }
-constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
-void interleave_six(const I32x16 (&v)[6], int32_t* out);
 inline I32x16 mul_words(I32x16 x, I32x16 y) {
   I32x16 r;
   PHIAL_LANES(mul_word_pair(uint32_t(x.lane[i]), uint32_t(y.lane[i])));
@@ -338,6 +336,8 @@ inline I32x16 dot_bytes(I32x16 acc, I32x16 u, I32x16 s) {
   I32x16 r;
   PHIAL_LANES(acc.lane[i] + dot4(uint32_t(u.lane[i]), uint32_t(s.lane[i])));
 }
+constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
+void interleave_six(const I32x16 (&v)[6], int32_t* out);
 /// Sums of four lanes each: lane 4 v + i of the result is that of lanes 4 i to 4 i + 3 of vector v.
 inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
   I32x16 r;

@@ -188,8 +188,6 @@ inline I32x16 shift_right_by(I32x16 x, int n) {
 inline int32x4_t mul_words(int32x4_t x, int32x4_t y) {
   return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(x), vreinterpretq_s16_s32(y)));
 }
-constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
-void interleave_six(const I32x16 (&v)[6], int32_t* out);
 inline I32x16 mul_words(I32x16 x, I32x16 y) {
   return {mul_words(x.a, y.a), mul_words(x.b, y.b), mul_words(x.c, y.c), mul_words(x.d, y.d)};
 }
@@ -265,6 +263,8 @@ inline I32x16 dot_bytes(I32x16 acc, I32x16 w, I32x16 x) {
   };
   return {dot(acc.a, w.a, x.a), dot(acc.b, w.b, x.b), dot(acc.c, w.c, x.c), dot(acc.d, w.d, x.d)};
 }
+constexpr bool kInterleavesSix = false;  // tokens are scattered one by one
+void interleave_six(const I32x16 (&v)[6], int32_t* out);
 /// Sums of four lanes each: lane 4 v + i of the result is that of lanes 4 i to 4 i + 3 of vector v.
 inline I32x16 sums_of_four(const I32x16 (&v)[4]) {
   const auto all = [](const I32x16& x) { return vpaddq_s32(vpaddq_s32(x.a, x.b), vpaddq_s32(x.c, x.d)); };

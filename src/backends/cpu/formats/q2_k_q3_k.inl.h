@@ -16,17 +16,6 @@ inline void two_bit_levels(const uint8_t* line, I32x16 (&w)[4]) {
   w[3] = bits_and(shift_right_bits<6>(v), two);
 }
 
-/// The levels of both halves, as they are.
-template <class F, class Panel>
-inline void unpack_levels(const uint8_t* lines, Panel& panel) {
-  for (int half = 0; half < 2; ++half)
-    for (int i = 0; i < 8; ++i) {
-      I32x16 w[4];
-      F::levels(F::level_lines(lines, half), i, w);
-      for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], w[j]);
-    }
-}
-
 // Lines: 4 of scales (low nibble) and mins (high nibble), 16 of levels, d and dmin.
 struct Q2_KFormat {
   static constexpr DType kDType = DType::q2_k;

@@ -13,13 +13,7 @@ struct Q45_KFormat {
 
   static void unpack(const uint8_t* lines, const uint16_t*, int, Panel& panel) {
     unpack_scales_and_mins(lines, panel);
-    for (int pair = 0; pair < 4; ++pair) PHIAL_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      I32x16 w[kLevels];
-      levels(level_lines(lines, pair), i, w);
-      store_line(panel.q[pair * 16 + i], w[0]);
-      store_line(panel.q[pair * 16 + 8 + i], w[1]);
-    }
+    unpack_levels<Q45_KFormat>(lines, panel);
   }
 
   template <int R, int T>

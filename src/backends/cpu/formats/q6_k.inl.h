@@ -14,12 +14,7 @@ struct Q6_KFormat {
 
   static void unpack(const uint8_t* lines, const uint16_t* halves, int, Panel& panel) {
     unpack_block_scales(lines, halves, panel);
-    for (int half = 0; half < 2; ++half)
-      for (int i = 0; i < 8; ++i) {
-        I32x16 w[kLevels];
-        levels(level_lines(lines, half), i, w);
-        for (int j = 0; j < 4; ++j) store_line(panel.q[half * 32 + j * 8 + i], w[j]);
-      }
+    unpack_levels<Q6_KFormat>(lines, panel);
   }
 
   template <int R, int T>

@@ -181,7 +181,7 @@ inline void bytes_as_f16(const int32_t* dwords, int32_t* out) {
 
 /// What the kernels that take tokens by turns read of a chunk of n tokens: of each step the dwords of all.
 inline void interleave_tokens(const int32_t (*values)[kChunkK / 4], int n, std::byte* out) {
-  if constexpr (kInterleavesSix && kActSteps == 1) {
+  if constexpr (kInterleavesSix) {
     if (n == 6) {
       for (int i = 0; i < kChunkK / 4; i += 16) {
         const I32x16 v[6] = {load(values[0] + i), load(values[1] + i), load(values[2] + i),

@@ -16,6 +16,20 @@ struct LevelLines {
   int shift;
 };
 
+/// The levels of a block, as they are, to a panel. The 8 lines of part `part` of a block hold steps i, i + 8... in line i,
+/// F::kLevels of them: F::level_lines(lines, part) finds them, F::levels(lines, i, w) gives line i's.
+template <class F, class Panel>
+inline void unpack_levels(const uint8_t* lines, Panel& panel) {
+  constexpr int n_steps = F::kLevels * 8;  // of a part
+  for (int part = 0; part < kChunkK / 4 / n_steps; ++part) PHIAL_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    I32x16 w[F::kLevels];
+    F::levels(F::level_lines(lines, part), i, w);
+    PHIAL_UNROLL
+    for (int j = 0; j < F::kLevels; ++j) store_line(panel.q[part * n_steps + j * 8 + i], w[j]);
+  }
+}
+
 /// Asks for part i of n of n_lines lines; the compiler knows all three. Evenly between products: what is asked for at once fills
 /// the places in which loads from the second-level cache wait too.
 template <int n_lines, int n>
@@ -26,9 +40,8 @@ inline void ask_for_part(const std::byte* lines, int i) {
     if (i * n_lines / n + line < (i + 1) * n_lines / n) ask_for(lines + (i * n_lines / n + line) * 64);
 }
 
-/// Blocks of 256 with sub-blocks. The 8 lines of part `part` of a block hold steps i, i + 8... in line i, F::kLevels of them:
-/// F::level_lines(lines, part) finds them, F::levels(lines, i, w) gives line i's. A sub-block is 8 steps, or 4: then each part
-/// has two rows of sub-blocks. (Two panels at once would halve the loads of activations; their sums then lie in memory, and that
+/// Blocks of 256 with sub-blocks, their lines as unpack_levels takes them. A sub-block is 8 steps, or 4: then each part has two
+/// rows of sub-blocks. (Two panels at once would halve the loads of activations; their sums then lie in memory, and that
 /// was no faster.)
 /// words: the sums of sub-blocks fit 16 bits, so that one product of words scales and adds one; else that takes three operations.
 template <class F, bool words, int T, int kSub, bool kMin>
